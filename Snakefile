@@ -1,0 +1,42 @@
+"""residency: from raw books and exams to an evaluated specialist and its report.
+
+    snakemake --cores all eval      build everything params.yaml declares
+    snakemake -n eval               say what would be done
+
+What is built stands in params.yaml; what a step is, in dvc.yaml; how and where it runs, in rules/;
+what it does, in src/residency/.
+"""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from residency import declaration, freshness, graph
+from residency.section import Complaint
+
+try:
+    DECLARATION = declaration.load(Path("params.yaml"))
+    graph.check(DECLARATION)
+    STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
+    if workflow.is_main_process:
+        freshness.align(list(STAGES.values()))
+except Complaint as complaint:
+    raise WorkflowError(str(complaint))
+
+
+wildcard_constraints:
+    **{name: "[a-z0-9_]+" for name in ["source", "exam", "corpus", "tokenizer", "questions"]},
+    **{name: "[a-z0-9_]+" for name in ["model", "evaluation"]},
+
+
+rule eval:
+    """The report on everything that is declared."""
+    input:
+        "build/report",
+
+
+include: "rules/common.smk"
+include: "rules/texts.smk"
+include: "rules/exams.smk"
+include: "rules/models.smk"
+include: "rules/scores.smk"

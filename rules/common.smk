@@ -1,0 +1,23 @@
+"""What every rule is made of: needs(stage), build(stage), one_of(step)."""
+
+
+def needs(stage):
+    """A rule's inputs: the artifacts its stage reads, and the stamp that says it is stale."""
+
+    def inputs(wildcards):
+        found = STAGES[stage.format(**wildcards)]
+        artifacts = [each.out.as_posix() for each in graph.needed(found, STAGES.values())]
+        return [*artifacts, freshness.stamp(found.name).as_posix()]
+
+    return inputs
+
+
+def build(stage):
+    """A rule's command: DVC runs the stage if it is changed, and records what came out."""
+    return f"dvc --wait-for-lock repro --single-item {stage} > {{log}} 2>&1"
+
+
+def one_of(step):
+    """The names a step is declared for, as a wildcard's pattern."""
+    names = [stage.out.name for stage in STAGES.values() if stage.step == step]
+    return "|".join(names) or "(?!)"

@@ -1,0 +1,74 @@
+"""Models: adopt published weights, extend a tokenizer, pack token blocks, train."""
+
+
+rule adopt:
+    """Turn published weights into a model in Hugging Face layout."""
+    input:
+        needs("adopt-{model}"),
+    output:
+        directory("build/models/{model}"),
+    log:
+        "logs/adopt/{model}.log",
+    benchmark:
+        "benchmarks/runs/adopt/{model}.tsv"
+    wildcard_constraints:
+        model=one_of("adopt"),
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        build("adopt-{wildcards.model}")
+
+
+rule extend:
+    """Grow a tokenizer by domain tokens."""
+    input:
+        needs("extend-{tokenizer}"),
+    output:
+        directory("build/tokenizers/{tokenizer}"),
+    log:
+        "logs/extend/{tokenizer}.log",
+    benchmark:
+        "benchmarks/runs/extend/{tokenizer}.tsv"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    shell:
+        build("extend-{wildcards.tokenizer}")
+
+
+rule pack:
+    """Lay text or conversations out in token blocks with boundaries and loss masks."""
+    input:
+        needs("pack-{model}"),
+    output:
+        directory("build/packs/{model}"),
+    log:
+        "logs/pack/{model}.log",
+    benchmark:
+        "benchmarks/runs/pack/{model}.tsv"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    shell:
+        build("pack-{wildcards.model}")
+
+
+rule train:
+    """Turn a parent's weights and packed data into a model."""
+    input:
+        needs("train-{model}"),
+    output:
+        directory("build/models/{model}"),
+    log:
+        "logs/train/{model}.log",
+    benchmark:
+        "benchmarks/runs/train/{model}.tsv"
+    wildcard_constraints:
+        model=one_of("train"),
+    threads: workflow.cores
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    shell:
+        build("train-{wildcards.model}")

@@ -1,0 +1,36 @@
+"""Scores: evaluate seats a model at an exam, report puts everything on one page."""
+
+
+rule evaluate:
+    """Seat one model at one exam under one protocol."""
+    input:
+        needs("evaluate-{evaluation}-{model}"),
+    output:
+        directory("build/evaluations/{evaluation}/{model}"),
+    log:
+        "logs/evaluate/{evaluation}-{model}.log",
+    benchmark:
+        "benchmarks/runs/evaluate/{evaluation}-{model}.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    shell:
+        build("evaluate-{wildcards.evaluation}-{wildcards.model}")
+
+
+rule report:
+    """Put models, exams, losses and everything that was dropped on one page."""
+    input:
+        needs("report"),
+    output:
+        directory("build/report"),
+    log:
+        "logs/report.log",
+    benchmark:
+        "benchmarks/runs/report.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        build("report")

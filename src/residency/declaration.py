@@ -1,0 +1,353 @@
+"""The declaration: params.yaml, checked as a whole before any work is done.
+
+    sources ── corpora ─┬─ tokenizers ─┐
+    exams ──────┬───────┴─ questions ──┴─ models ── evaluations ── report
+
+Everything is a named thing; names refer to names. Each step's module defines its own section; this
+one composes them, resolves the names, and words every mistake: where, what was found, what was
+expected. `python -m residency.declaration` writes params.schema.json and docs/declaration.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Tag, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from residency.adopt import LocalWeights, Weights
+from residency.clean import Corpus
+from residency.evaluate import Likelihood
+from residency.examine import Exam
+from residency.extend import Tokenizer
+from residency.files import write_file
+from residency.ingest import Source
+from residency.overlap import Decontaminate
+from residency.pack import Pack
+from residency.report import Report
+from residency.section import Complaint, Name, Section, nearest, told_by
+from residency.train import Train
+from residency.write import Questions
+
+
+class Adopted(Section):
+    """A model that others published."""
+
+    weights: Weights = Field(description="Where its weights come from.")
+
+
+class Trained(Section):
+    """A model made from its parent by one training step."""
+
+    parent: Name = Field(alias="from", description="The model it starts from.")
+    tokenizer: Name | None = Field(description="Grown tokenizer it takes; null keeps the parent's.")
+    pack: Pack = Field(description="What it learns from.")
+    train: Train = Field(description="How it is trained.")
+
+
+Model = Annotated[
+    Annotated[Adopted, Tag("<weights>")] | Annotated[Trained, Tag("<from>")],
+    told_by("weights", "from"),
+]
+
+
+class Evaluation(Section):
+    """Models sit one split of an exam under one protocol."""
+
+    exam: Name = Field(description="The exam.")
+    split: Literal["train", "dev", "test"] = Field(description="Which of its splits.")
+    models: list[Name] = Field(
+        min_length=1,
+        description="The candidates; the report compares each with the first and the one before.",
+    )
+    protocol: Likelihood = Field(description="How a model is asked, and its answer read.")
+
+
+class Declaration(Section):
+    """The whole of params.yaml."""
+
+    sources: dict[Name, Source] = Field(description="Raw text, to build/documents/<name>.")
+    exams: dict[Name, Exam] = Field(description="Raw exam dumps, to build/exams/<name>.")
+    corpora: dict[Name, Corpus] = Field(description="Cleaned text, to build/corpora/<name>.")
+    tokenizers: dict[Name, Tokenizer] = Field(
+        description="Grown tokenizers, to build/tokenizers/<name>."
+    )
+    questions: dict[Name, Questions] = Field(
+        description="Synthetic exam questions, to build/questions/<name>."
+    )
+    models: dict[Name, Model] = Field(
+        min_length=1, description="Adopted and trained models, to build/models/<name>."
+    )
+    evaluations: dict[Name, Evaluation] = Field(
+        description="Models x exam x protocol, to build/evaluations/<name>/<model>."
+    )
+    report: Report = Field(description="The page on everything, to build/report.")
+
+    def at(self, place: str) -> Any:
+        """The plain values at a dotted place such as corpora.textbooks."""
+        values = self.canonical()
+        for key in place.split("."):
+            if not isinstance(values, dict) or key not in values:
+                raise Complaint(f"params.yaml has no {place}; {nearest(key, values)}")
+            values = values[key]
+        return values
+
+
+def load(path: Path) -> Declaration:
+    """Read and check a declaration.
+
+    Raises Complaint for anything that would keep it from being built: YAML that does not parse, an
+    unknown key, a wrong type or range, a name or path that does not exist, a cycle, or two things
+    that would write one place.
+    """
+    values = _read(path)
+    try:
+        declaration = Declaration.model_validate(values)
+    except ValidationError as error:
+        _complain(path, [_worded(each) for each in error.errors()])
+    _complain(path, _problems(declaration, path.parent))
+    return declaration
+
+
+def _complain(path: Path, problems: Iterable[str]) -> None:
+    problems = list(dict.fromkeys(problems))
+    if problems:
+        raise Complaint("\n  ".join([f"{path.name} cannot be built:", *problems]))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except DuplicateKeyError as error:
+        what = str(error.problem).partition(" with value")[0]
+        line = error.problem_mark.line + 1
+        raise Complaint(
+            f"{path.name}:{line}: {what}: two things would write one place; rename one"
+        ) from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise Complaint(f"{path.name}:{line}: not YAML: {error.problem}") from None
+    except YAMLError as error:
+        raise Complaint(f"{path.name}: not YAML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Complaint(f"{path}: cannot be read: {error}") from None
+
+
+def _worded(error: Any) -> str:
+    """One pydantic error as: place, what is wrong, what was found."""
+    place = [
+        str(part)
+        for part in error["loc"]
+        if part != "[key]" and not (isinstance(part, str) and part.startswith("<"))
+    ]
+    where = ".".join(place) or "the declaration"
+    if error["type"] == "missing":
+        return f"{where}: missing; every key is written out, nothing has a hidden default"
+    if error["type"] == "string_pattern_mismatch" and "[key]" in error["loc"]:
+        return f"{where}: a name is made of lower-case letters, digits and _"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    return f"{where}: {message}{found}"
+
+
+def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Everything that a section cannot see by itself."""
+    for place, path in _raw_paths(declaration):
+        inside = (root / path).resolve()
+        if inside.is_relative_to((root / "build").resolve()):
+            yield f"{place}: {path!r} lies in build/, which the steps write; keep raw files outside"
+        elif not inside.exists():
+            yield f"{place}: there is no {path!r} (looked in {root.resolve()})"
+    for place, kind, name, known in _references(declaration):
+        if name not in known:
+            yield f"{place}: there is no {name!r} in {kind}; {nearest(name, known)}"
+    for place, names in _lists(declaration):
+        for name, times in Counter(names).items():
+            if times > 1:
+                yield f"{place}: {name!r} stands {times} times, and would be written twice"
+    for name in sorted(declaration.exams.keys() & declaration.questions.keys()):
+        yield f"questions.{name}: exams has a {name!r} too; models.*.pack.data must tell them apart"
+    for name, model in declaration.models.items():
+        if isinstance(model, Trained):
+            yield from _objective(f"models.{name}.pack", model.pack)
+    yield from _cycles(declaration)
+
+
+def _objective(place: str, pack: Pack) -> Iterator[str]:
+    if (pack.objective == "instruct") != (pack.options is not None):
+        yield f"{place}.options: shown or hidden where objective is instruct, else null"
+    if pack.objective == "pretrain" and pack.system is not None:
+        yield f"{place}.system: null where objective is pretrain, found {pack.system!r}"
+    for name, passes in pack.data.items():
+        if passes < 1:
+            yield f"{place}.data.{name}: expected at least 1 pass, found {passes}"
+
+
+def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+    for name, source in declaration.sources.items():
+        yield f"sources.{name}.path", source.path
+    for name, exam in declaration.exams.items():
+        yield f"exams.{name}.path", exam.path
+    for name, model in declaration.models.items():
+        if isinstance(model, Adopted) and isinstance(model.weights, LocalWeights):
+            yield f"models.{name}.weights.path", model.weights.path
+
+
+def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Iterable[str]]]:
+    """Each use of a name: its place, the kinds it may be of, the name, the names there are."""
+
+    def of(place: str, names: Iterable[str], *kinds: str) -> Iterator[Any]:
+        known = [name for kind in kinds for name in getattr(declaration, kind)]
+        for name in names:
+            yield place, " or ".join(kinds), name, known
+
+    for name, corpus in declaration.corpora.items():
+        yield from of(f"corpora.{name}.sources", corpus.sources, "sources")
+    for place, rule in _decontaminations(declaration):
+        yield from of(f"{place}.exams", rule.exams, "exams")
+    for name, tokenizer in declaration.tokenizers.items():
+        yield from of(f"tokenizers.{name}.base", [tokenizer.base], "models")
+        yield from of(f"tokenizers.{name}.corpus", [tokenizer.corpus], "corpora")
+    for name, questions in declaration.questions.items():
+        yield from of(f"questions.{name}.corpus", [questions.corpus], "corpora")
+    for name, model in declaration.models.items():
+        if isinstance(model, Trained):
+            yield from of(f"models.{name}.from", [model.parent], "models")
+            if model.tokenizer is not None:
+                yield from of(f"models.{name}.tokenizer", [model.tokenizer], "tokenizers")
+            kinds = ["corpora"] if model.pack.objective == "pretrain" else ["exams", "questions"]
+            yield from of(f"models.{name}.pack.data", model.pack.data, *kinds)
+    for name, evaluation in declaration.evaluations.items():
+        yield from of(f"evaluations.{name}.exam", [evaluation.exam], "exams")
+        yield from of(f"evaluations.{name}.models", evaluation.models, "models")
+
+
+def _decontaminations(declaration: Declaration) -> Iterator[tuple[str, Decontaminate]]:
+    for name, corpus in declaration.corpora.items():
+        yield f"corpora.{name}.decontaminate", corpus.decontaminate
+    for name, questions in declaration.questions.items():
+        yield f"questions.{name}.decontaminate", questions.decontaminate
+
+
+def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
+    for name, corpus in declaration.corpora.items():
+        yield f"corpora.{name}.sources", corpus.sources
+    for place, rule in _decontaminations(declaration):
+        yield f"{place}.exams", rule.exams
+        yield f"{place}.splits", list(rule.splits)
+    for name, evaluation in declaration.evaluations.items():
+        yield f"evaluations.{name}.models", evaluation.models
+
+
+def _cycles(declaration: Declaration) -> Iterator[str]:
+    """Models that would have to exist before themselves, by `from` or through a tokenizer."""
+
+    def before(model: str) -> list[str]:
+        made = declaration.models.get(model)
+        if not isinstance(made, Trained):
+            return []
+        tokenizer = declaration.tokenizers.get(made.tokenizer or "")
+        return [made.parent, *([tokenizer.base] if tokenizer else [])]
+
+    done: set[str] = set()
+
+    def walk(model: str, path: list[str]) -> Iterator[str]:
+        if model in path:
+            circle = [*path[path.index(model) :], model]
+            yield f"models.{model}: a cycle: {' from '.join(circle)}"
+        elif model not in done:
+            for parent in before(model):
+                yield from walk(parent, [*path, model])
+            done.add(model)
+
+    for model in declaration.models:
+        yield from walk(model, [])
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of params.yaml, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "residency params.yaml",
+        **Declaration.model_json_schema(by_alias=True),
+    }
+
+
+def reference() -> str:
+    """docs/declaration.md: every section and every field."""
+    definitions = schema()["$defs"]
+    parts = [
+        "# The declaration\n",
+        "Every key of params.yaml. All are required: nothing has a default hidden in code. A name",
+        "is made of lower-case letters, digits and `_`. This page is generated by",
+        "`python -m residency.declaration`.\n",
+        *_section("params.yaml", schema()),
+    ]
+    for name, definition in definitions.items():
+        parts += _section(name, definition)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _section(title: str, definition: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| `{key}` | {_type(field)} | {field.get('description', '')} |"
+        for key, field in definition["properties"].items()
+    ]
+    return [
+        f"## {title}\n",
+        definition["description"].strip() + "\n",
+        "| key | is | meaning |",
+        "|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _type(field: dict[str, Any]) -> str:
+    """A JSON schema type in a few words, with links to other sections."""
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    for union in ("anyOf", "oneOf"):
+        if union in field:
+            return " or ".join(_type(each) for each in field[union])
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    if field.get("type") == "object":
+        inner = next(iter(field.get("patternProperties", {}).values()), None)
+        inner = inner or field["additionalProperties"]
+        return f"name: {_type(inner)}"
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {field[key]:g}" for key, sign in bounds.items() if key in field]
+    return " ".join([str(field["type"]), *limits])
+
+
+def generated() -> dict[Path, str]:
+    """The files that are written from this module, each with its content."""
+    return {
+        Path("params.schema.json"): json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        Path("docs/declaration.md"): reference(),
+    }
+
+
+def main() -> None:
+    """Write the generated files."""
+    for path, content in generated().items():
+        write_file(path, content)
+        print(f"wrote {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""What DVC knows, told to Snakemake in the only words it understands: modification times.
+
+DVC decides by content whether a stage is changed; Snakemake decides by time whether a rule must
+run. Each time the main Snakemake process reads the Snakefile, `align` asks DVC once and then
+
+    a fresh stage   its artifact's .snakemake_timestamp is set to a time in the past, rising along
+                    the graph, and its stamp to constant content and an older time;
+    a stale stage   its stamp, an input of its rule, gets new content and the present time.
+
+Snakemake's ordinary mtime trigger then selects the stale stages and what follows from them.
+What it relies on: Snakemake keeps a directory output's time in `.snakemake_timestamp` inside it,
+compares small inputs by checksum (so a stamp's content has to change), and keeps its locks and
+incomplete marks as files in .snakemake. tests/test_properties.py fails when one of these changes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from residency.graph import Stage
+from residency.section import Complaint
+
+STATE = Path(".snakemake")
+STAMPS = STATE / "stamps"
+DISTANT_PAST = 1_000_000_000  # seconds; 2001
+
+_held: list[IO[str]] = []  # the lock lives as long as this process
+
+
+def stamp(stage: str) -> Path:
+    """The input by which a rule learns that its stage is stale."""
+    return STAMPS / stage
+
+
+def align(stages: list[Stage]) -> None:
+    """Make modification times say what DVC knows, unless another Snakemake is at work here.
+
+    `stages`: all stages in topological order. Raises Complaint if DVC cannot tell.
+    """
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    if not _alone():
+        return
+    _clear_the_dead()
+    stale = changed()
+    for position, stage in enumerate(stages):
+        if stage.name in stale:
+            _write(stamp(stage.name), f"stale {time.time_ns()}\n")
+        else:
+            past = DISTANT_PAST + position
+            _write(stamp(stage.name), "fresh\n", DISTANT_PAST - 1)
+            _write(stage.out / ".snakemake_timestamp", "", past)
+
+
+def changed() -> set[str]:
+    """Names of the stages that DVC calls changed: by content, parameters, code or command."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        raise Complaint(f"dvc status failed:\n{asked.stderr.strip()}")
+    return set(json.loads(asked.stdout))
+
+
+def _write(path: Path, content: str, when: float | None = None) -> None:
+    if not path.is_file() or path.read_text() != content:
+        path.write_text(content)
+    if when is not None:
+        os.utime(path, (when, when))
+
+
+def _alone() -> bool:
+    """Take this folder's lock for the life of the process; False if a Snakemake is at work in it.
+
+    Two Snakemakes that are only reading (a dry run takes a second or two) wait for each other.
+    """
+    lock = (STATE / "residency.lock").open("a")
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if any((STATE / "locks").glob("*")):
+                lock.close()
+                return False
+            time.sleep(0.2)
+        else:
+            _held.append(lock)
+            return True
+
+
+def _clear_the_dead() -> None:
+    """Clear up after a Snakemake that was killed: nobody else is at work here, and DVC knows all.
+
+    A job may outlive its Snakemake. It is waited for, lest two write one place.
+    """
+    left = list((STATE / "locks").glob("*"))
+    if left:
+        for pid, command in _outliving():
+            print(
+                f"waiting for a job of an earlier run: {command} (process {pid}; "
+                f"to start it over instead: kill {pid})",
+                file=sys.stderr,
+            )
+            while psutil.pid_exists(pid):
+                time.sleep(0.5)
+    for path in left:
+        path.unlink(missing_ok=True)
+    shutil.rmtree(STATE / "incomplete", ignore_errors=True)
+
+
+def _outliving() -> list[tuple[int, str]]:
+    """Processes that hold a path in DVC's list of who writes what, and are alive."""
+    try:
+        writers = json.loads(Path(".dvc/tmp/rwlock").read_text())["write"]
+    except (FileNotFoundError, KeyError, json.JSONDecodeError):
+        return []
+    found = {int(each["pid"]): str(each["cmd"]) for each in writers.values()}
+    return [(pid, command) for pid, command in sorted(found.items()) if psutil.pid_exists(pid)]

@@ -1,0 +1,91 @@
+"""The records that flow between steps, one JSON line each.
+
+raw files ── ingest ──> Document ── clean ──> Document ── write ──> Question
+raw exams ── examine ─> Question
+whatever is dropped on the way ──> Rejected, never in silence
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from residency.files import read_rows, write_json, write_rows
+
+Kind = Literal["single", "multiple"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A section of a raw file as plain text; paragraphs are separated by one empty line."""
+
+    id: str
+    source: str
+    file: str
+    sha256: str  # of the raw file
+    section: tuple[str, ...]  # headings from the file's title down
+    start: int  # offsets in characters into the file's extracted text
+    end: int
+    language: str
+    licence: str
+    text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "section", tuple(self.section))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One exam question; `answers` are indexes into `options`."""
+
+    id: str
+    kind: Kind
+    context: str  # a case or passage read before the stem; may be empty
+    stem: str
+    options: tuple[str, ...]
+    answers: tuple[int, ...]
+    explanation: str
+    group: str  # questions of one group never part: a case, or the question's own id
+    labels: dict[str, str]
+    language: str
+    origin: dict[str, Any]  # where it came from: file and row, or document and characters
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "answers", tuple(self.answers))
+
+    @property
+    def asked(self) -> str:
+        """What is put to the candidate, without the options."""
+        return f"{self.context}\n\n{self.stem}" if self.context else self.stem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Something dropped: why, in one countable word or two, and what exactly it was."""
+
+    id: str
+    reason: str
+    detail: str
+    item: Any
+
+
+def documents(artifact: Path) -> Iterator[Document]:
+    """The documents of build/documents/<name> or build/corpora/<name>."""
+    return (Document(**row) for row in read_rows(artifact / "documents.jsonl"))
+
+
+def questions(path: Path) -> Iterator[Question]:
+    """The questions of one .jsonl file of an exam or a question set."""
+    return (Question(**row) for row in read_rows(path))
+
+
+def write_ledger(out: Path, kept: dict[str, int], rejected: Iterable[Rejected]) -> None:
+    """Write rejected.jsonl and counts.json ({"kept": {...}, "rejected": {reason: count}})."""
+    rejected = list(rejected)
+    write_rows(out / "rejected.jsonl", rejected)
+    reasons = Counter(each.reason for each in rejected)
+    write_json(out / "counts.json", {"kept": kept, "rejected": dict(sorted(reasons.items()))})

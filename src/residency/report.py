@@ -1,0 +1,344 @@
+"""report: everything that was built becomes one self-contained page and its metrics.
+
+report.html          scores, differences, loss, what was dropped, samples, the graph
+metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
+plots/accuracy.csv   the same as rows, and
+plots/loss.csv       model, step, loss, for `dvc plots`
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from residency import step
+from residency.charts import Estimate, curve, drawing, forest
+from residency.files import read_json, read_rows, write_file, write_json
+from residency.intervals import mcnemar, paired_bootstrap, wilson
+from residency.section import Complaint, Section, Seed
+
+EXAMPLES = 3  # rejected items shown for each reason
+SAMPLES = 6  # questions shown for each evaluation
+EXCERPT = 400  # characters shown of a rejected item
+
+
+class Report(Section):
+    """What the page says and how sure it must be."""
+
+    title: str = Field(min_length=1, description="Heading of the page.")
+    confidence: float = Field(gt=0.5, lt=1, description="Of every interval, such as 0.95.")
+    resamples: int = Field(ge=100, description="Resamples of the paired bootstrap.")
+    seed: Seed = Field(description="Seed of the bootstrap.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A share of right answers with its interval, in percent."""
+
+    correct: int
+    questions: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The accuracy itself, in percent."""
+        return 100 * self.correct / self.questions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sitting:
+    """One model's answers to one evaluation's questions, by question id."""
+
+    model: str
+    rows: dict[str, dict[str, Any]]
+    scores: dict[str, Any]
+    score: Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much better `model` is than `against` on the same questions, in points."""
+
+    model: str
+    against: str
+    won: int
+    lost: int
+    points: float
+    low: float
+    high: float
+    p: float
+
+
+def report(
+    report: Report,
+    declaration: Path,
+    ledgers: list[Path],
+    tokenizers: list[Path],
+    models: list[Path],
+    evaluations: list[Path],
+    out: Path,
+) -> None:
+    """Write report.html, metrics.json and plots/.
+
+    `declaration`: params.yaml; `ledgers`: folders with counts.json and rejected.jsonl;
+    `tokenizers`: folders of build/tokenizers; `models`: folders of build/models; `evaluations`:
+    folders build/evaluations/<evaluation>/<model>, models in the order in which they are compared.
+
+    Raises Complaint where models of one evaluation answered different questions.
+    """
+    from residency.declaration import load  # which composes this module's section too
+    from residency.graph import described
+
+    sittings: dict[str, list[Sitting]] = {}
+    for folder in evaluations:
+        sittings.setdefault(folder.parent.name, []).append(_sitting(folder, report.confidence))
+    trained = [_training(folder) for folder in models if (folder / "training.json").exists()]
+    write_json(out / "metrics.json", _metrics(sittings))
+    _plots(out / "plots", sittings, trained)
+    page = _page(
+        report=report,
+        results=[_result(name, sat, report) for name, sat in sittings.items()],
+        models=list(dict.fromkeys(each.model for sat in sittings.values() for each in sat)),
+        trained=trained,
+        adopted=[each.name for each in models if not (each / "training.json").exists()],
+        ledgers=[_ledger(folder) for folder in ledgers],
+        tokenizers=[_fertility(folder) for folder in tokenizers],
+        stages=described(load(declaration))["stages"],
+    )
+    write_file(out / "report.html", page)
+
+
+def _sitting(folder: Path, confidence: float) -> Sitting:
+    kept = ("id", "group", "labels", "prompt", "texts", "answer", "right", "correct")
+    rows = {row["id"]: {k: row[k] for k in kept} for row in read_rows(folder / "predictions.jsonl")}
+    if not rows:
+        raise Complaint(f"{folder}: predictions.jsonl is empty; evaluate at least one question")
+    scores = read_json(folder / "scores.json")
+    correct = sum(row["correct"] for row in rows.values())
+    score = _score(correct, len(rows), confidence)
+    return Sitting(model=folder.name, rows=rows, scores=scores, score=score)
+
+
+def _score(correct: int, questions: int, confidence: float) -> Score:
+    low, high = wilson(correct, questions, confidence)
+    return Score(correct=correct, questions=questions, low=100 * low, high=100 * high)
+
+
+def _result(name: str, sat: list[Sitting], report: Report) -> dict[str, Any]:
+    """What the page says of one evaluation."""
+    pairs = [(each, sat[0]) for each in sat[1:]]
+    pairs += [(each, sat[number + 1]) for number, each in enumerate(sat[2:])]
+    pairs.sort(key=lambda pair: sat.index(pair[0]))
+    differences = [_difference(name, *pair, report) for pair in pairs]
+    baselines = {key: 100 * value for key, value in sat[0].scores["baselines"].items()}
+    return {
+        "name": name,
+        "scores": {each.model: each.score for each in sat},
+        "best": max(each.score.correct for each in sat),
+        "baselines": baselines,
+        "forest": forest(
+            [Estimate(e.model, e.score.value, e.score.low, e.score.high) for e in sat],
+            {"random": baselines["random"]},
+            f"Accuracy of each model on {name}, in percent, with intervals",
+            "{:.1f} %",
+        ),
+        "differences": differences,
+        "difference_forest": differences
+        and forest(
+            [Estimate(f"{e.model} − {e.against}", e.points, e.low, e.high) for e in differences],
+            {"no difference": 0.0},
+            f"Differences between models on {name}, in points, with intervals",
+            "{:+.1f}",
+        ),
+        "labels": _labels(sat, report.confidence),
+        "samples": _samples(sat),
+    }
+
+
+def _difference(name: str, one: Sitting, other: Sitting, report: Report) -> Difference:
+    if one.rows.keys() != other.rows.keys():
+        odd = sorted(one.rows.keys() ^ other.rows.keys())
+        raise Complaint(
+            f"evaluations.{name}: {one.model} and {other.model} answered different questions "
+            f"({len(odd)} were put to one of them only, such as {odd[0]!r}); evaluate both again"
+        )
+    gains = [row["correct"] - other.rows[id]["correct"] for id, row in one.rows.items()]
+    low, high = paired_bootstrap(
+        gains,
+        [row["group"] for row in one.rows.values()],
+        resamples=report.resamples,
+        confidence=report.confidence,
+        seed=report.seed,
+    )
+    won, lost = gains.count(1), gains.count(-1)
+    return Difference(
+        model=one.model,
+        against=other.model,
+        won=won,
+        lost=lost,
+        points=100 * sum(gains) / len(gains),
+        low=100 * low,
+        high=100 * high,
+        p=mcnemar(won, lost),
+    )
+
+
+def _labels(sat: list[Sitting], confidence: float) -> dict[str, dict[str, list[Score]]]:
+    """Scores by label and value, in the order of the models."""
+    found: dict[str, dict[str, list[Score]]] = {}
+    for label, values in sat[0].scores["by_label"].items():
+        for value in values:
+            same = [each.scores["by_label"][label][value] for each in sat]
+            found.setdefault(label, {})[value] = [
+                _score(each["correct"], each["questions"], confidence) for each in same
+            ]
+    return found
+
+
+def _samples(sat: list[Sitting]) -> list[dict[str, Any]]:
+    """Some questions with each model's answer; first those on which the models differ."""
+    split: list[dict[str, Any]] = []
+    agreed: list[dict[str, Any]] = []
+    for id, row in sat[0].rows.items():
+        verdicts = {each.rows[id]["correct"] for each in sat}
+        (split if len(verdicts) > 1 else agreed).append(row)
+    return [
+        {
+            "id": row["id"],
+            "prompt": row["prompt"],
+            "right": _answer(row, "right"),
+            "answers": [
+                (each.model, each.rows[row["id"]]["correct"], _answer(each.rows[row["id"]]))
+                for each in sat
+            ],
+        }
+        for row in (split + agreed)[:SAMPLES]
+    ]
+
+
+def _answer(row: dict[str, Any], key: str = "answer") -> str:
+    return "; ".join(f"{chr(ord('A') + index)}. {row['texts'][index]}" for index in row[key])
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    """A trained model's summary and the points of its loss curve."""
+    log = read_rows(folder / "log.jsonl")
+    points = [(row["step"], row["loss"]) for row in log if row.get("loss") is not None]
+    return {
+        "name": folder.name,
+        "summary": _numbers(read_json(folder / "training.json")),
+        "points": points,
+        "curve": curve(points, f"Loss of {folder.name} over its steps") if points else None,
+    }
+
+
+def _ledger(folder: Path) -> dict[str, Any]:
+    """What an artifact kept and dropped, with the first examples of each reason."""
+    counts = read_json(folder / "counts.json")
+    examples: dict[str, list[dict[str, Any]]] = {reason: [] for reason in counts["rejected"]}
+    for row in read_rows(folder / "rejected.jsonl"):
+        shown = examples.setdefault(row["reason"], [])
+        if len(shown) < EXAMPLES:
+            shown.append({"id": row["id"], "detail": row["detail"], "item": _excerpt(row["item"])})
+    return {
+        "kind": folder.parent.name,
+        "name": folder.name,
+        "kept": counts["kept"],
+        "rejected": dict(sorted(counts["rejected"].items(), key=lambda each: (-each[1], each[0]))),
+        "examples": examples,
+    }
+
+
+def _excerpt(item: Any) -> str:
+    text = item.get("text", item) if isinstance(item, dict) else item
+    text = text if isinstance(text, str) else orjson.dumps(text).decode()
+    return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+
+
+def _fertility(folder: Path) -> dict[str, Any]:
+    """A tokenizer's measures before and after it was grown."""
+    found = read_json(folder / "fertility.json")
+    before, after = _numbers(found["before"]), _numbers(found["after"])
+    measures = {key: (before[key], after[key]) for key in before if key in after}
+    return {"name": folder.name, "added": found["added"], "measures": measures}
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    return {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _metrics(sittings: dict[str, list[Sitting]]) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        name: {
+            each.model: {
+                "accuracy": round(each.score.value / 100, 6),
+                "low": round(each.score.low / 100, 6),
+                "high": round(each.score.high / 100, 6),
+                "questions": each.score.questions,
+            }
+            for each in sat
+        }
+        for name, sat in sittings.items()
+    }
+
+
+def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[str, Any]]) -> None:
+    folder.mkdir()
+    _write_csv(
+        folder / "accuracy.csv",
+        ("evaluation", "model", "accuracy", "low", "high"),
+        (
+            (name, model, score["accuracy"], score["low"], score["high"])
+            for name, scores in _metrics(sittings).items()
+            for model, score in scores.items()
+        ),
+    )
+    _write_csv(
+        folder / "loss.csv",
+        ("model", "step", "loss"),
+        ((each["name"], *point) for each in trained for point in each["points"]),
+    )
+
+
+def _write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _page(*, stages: dict[str, Any], **content: Any) -> str:
+    """Fill the template; everything but our own drawings is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    graph = Markup(drawing(stages)) if stages else None  # drawing() escapes every name itself
+    return environment.get_template("report.html.jinja").render(graph=graph, **content)
+
+
+def _number(value: float) -> str:
+    """A number as people read it: thousands apart, four figures after a point at most."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+if __name__ == "__main__":
+    step.run(report, Report)

@@ -1,0 +1,94 @@
+"""A section of params.yaml: what every step's parameters have in common.
+
+Each step module declares its own section and, beneath it, the function that obeys it:
+
+    class Corpus(Section):              # corpora.<name> in params.yaml
+        sources: list[Name] = Field(description="...")
+
+    def clean(corpus: Corpus, documents: list[Path], exams: list[Path], out: Path) -> None: ...
+
+A section is frozen, refuses unknown keys, describes every field and hides no default in code.
+This module loads no heavy library: `residency.declaration` composes all sections from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+NAME = r"^[a-z0-9][a-z0-9_]*$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+"""What the user calls a thing: lower case, digits and `_`; `-` separates names inside a stage's."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Complaint(Exception):
+    """A user's mistake: one message with the place, what was found, what was expected, the cure.
+
+    Command lines print it without a traceback and end with status 1.
+    """
+
+
+def nearest(found: object, known: Iterable[str]) -> str:
+    """The hint of a message: the most similar known name, then all there are."""
+    known = sorted(known)
+    similar = difflib.get_close_matches(str(found), known, n=1)
+    hint = f"did you mean {similar[0]!r}? " if similar else ""
+    return f"{hint}known: {', '.join(known) or 'none'}"
+
+
+def keys_of(section: type[BaseModel]) -> list[str]:
+    """The keys of a section as they stand in params.yaml."""
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+class Section(BaseModel):
+    """Base of every part of the declaration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            known = keys_of(cls)
+            for key in values:
+                if key not in known:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key {key}; {hint}",
+                        {"key": repr(key), "hint": nearest(key, known)},
+                    )
+        return values
+
+    def canonical(self) -> Any:
+        """The section as plain JSON values under the names used in params.yaml."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def told_by(*keys: str) -> Discriminator:
+    """Tell the members of a union apart by which of `keys` is there; tag each `Tag("<key>")`."""
+
+    def tag(values: Any) -> str | None:
+        there = values if isinstance(values, dict) else keys_of(type(values))
+        return next((f"<{key}>" for key in keys if key in there), None)
+
+    return Discriminator(
+        tag,
+        custom_error_type="untold",
+        custom_error_message=f"expected a mapping with one of the keys {', '.join(keys)}",
+    )

@@ -1,0 +1,75 @@
+"""The one command line of every step, the same for Snakemake, DVC and a person.
+
+    python -m residency.clean corpora.textbooks build/corpora/textbooks \\
+        --documents build/documents/primer --exams build/exams/boards
+
+The first word is the section's place in params.yaml, the second the folder to write; each option
+is one of the step function's path arguments. So a step stays a pure function over one frozen
+section and paths, and knows neither Snakemake nor DVC.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter
+
+from residency.files import building
+from residency.section import Complaint
+
+
+def run(step: Callable[..., None], section: Any) -> None:
+    """Parse the command line, check the declaration, and build one artifact with `step`.
+
+    `step(section, <paths by name>, out)`: the section is a Section or a union of some; arguments
+    annotated `Path`, `Path | None` or `list[Path]` become options; `out` is an empty folder that
+    is put in place when it returns.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m residency.{step.__name__}", description=(step.__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("section", help="its place in params.yaml, such as corpora.textbooks")
+    parser.add_argument("out", type=Path, help="the folder to write")
+    hints = get_type_hints(step)
+    wanted = [name for name in list(inspect.signature(step).parameters)[1:] if name != "out"]
+    for name in wanted:
+        if hints[name] == list[Path]:
+            parser.add_argument(f"--{name}", type=Path, nargs="*", default=[])
+        else:
+            optional = type(None) in get_args(hints[name])
+            parser.add_argument(f"--{name}", type=Path, required=not optional)
+    arguments = parser.parse_args()
+    with complaints():
+        values = _declared(arguments.section)
+        with building(arguments.out) as out:
+            inputs = {name: getattr(arguments, name) for name in wanted}
+            step(TypeAdapter(section).validate_python(values), **inputs, out=out)
+
+
+class complaints:
+    """Turn a Complaint into one line on stderr and exit status 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Complaint):
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
+
+
+def _declared(place: str) -> Any:
+    """The values at `place` once the whole declaration has been found good.
+
+    The declaration is looked up by name at run time, on purpose: it may stop a step but cannot
+    change what one writes, so a stage does not depend on the code of every other step's section.
+    """
+    declaration = importlib.import_module("residency.declaration").load(Path("params.yaml"))
+    importlib.import_module("residency.graph").check(declaration)
+    return declaration.at(place)

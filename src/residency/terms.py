@@ -1,0 +1,574 @@
+"""The terms a corpus is about, where they stand, and which could stand for which.
+
+    sentences = cut(documents)
+    terms = find(sentences)
+    terms[0].text, terms[0].places   # "morrel gleet", [Place(sentence=4, first=0, last=2), ...]
+    alike(terms, sentences, 64)[0]   # the terms used as terms[0] is, most alike first
+
+No model and no word list of any domain: a term is a run of content words that the corpus repeats
+as a unit (in the spirit of C-value, Frantzi et al. 2000, doi:10.1007/s007999900023: a run that is
+nearly always part of a longer one is no term of its own); terms are alike that share head word
+and neighbours (Harris's distributional hypothesis). The only list is of English's common words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+from residency.overlap import CJK
+from residency.records import Document
+
+
+def _list(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ARTICLES = _list("a an the its his her their our your my this these those")
+DETERMINERS = ARTICLES | _list(
+    "that no any each every some all both either neither another such what whose"
+)
+BE = _list("is are was were be been being am")
+MODALS = _list("can could may might must shall should will would do does did cannot")
+AUXILIARIES = _list("is are was were has have had") | MODALS
+PREPOSITIONS = _list(
+    """about above across after against along among around as at before behind below beneath beside
+    besides between beyond by despite during except for from in inside into near of off on onto out
+    outside over past per since through throughout till to toward towards under until unto up upon
+    via with within without"""
+)
+PARTICLES = _list("away down off out up")
+WHERE = _list(
+    """above across along among around behind below beneath beside between beyond inside near
+    outside under"""
+)
+"""Prepositions that tell a place; those below tell one only if they nearly always stand there."""
+PERHAPS_WHERE = _list("at in on over within")
+REFERRING = _list(
+    """i me my mine you your yours he him his she her hers it its we us our ours they them their
+    theirs this that these those himself herself itself themselves one ones"""
+)
+CLAUSE = _list(
+    """which who whom whose because when whenever while whilst although though since but so if where
+    whereas wherever until unless lest than for yet nor before after"""
+)
+QUALIFIERS = _list(
+    """first second third last next new old good bad great little long short high low large small
+    big early late right left full upper lower inner outer"""
+)
+VERBS = _list(
+    """make makes made making take takes took taken taking give gives gave given giving get gets got
+    getting go goes went gone going come comes came coming put puts putting keep keeps kept keeping
+    let lets see sees saw seen seeing say says said saying tell tells told telling show shows showed
+    shown showing find finds found finding know knows knew known knowing think thinks thought use
+    uses used using call calls called calling become becomes became becoming begin begins began
+    begun beginning start starts started starting end ends ended ending leave leaves leaving bring
+    brings brought bringing hold holds held holding turn turns turned turning follow follows
+    followed following run runs ran running stand stands stood standing lie lies lay lying sit sits
+    sat sitting need needs needed want wants wanted look looks looked looking seem seems seemed
+    appear appears appeared include includes included including contain contains contained
+    containing cause causes caused causing lead leads led leading mean means meant ask asks asked
+    help helps helped set sets setting having done doing belong belongs belonged allow allows
+    allowed provide provides provided produce produces produced occur occurs occurred"""
+)
+COMMON = (
+    DETERMINERS | BE | AUXILIARIES | PREPOSITIONS | REFERRING | CLAUSE | QUALIFIERS | VERBS
+) | _list(
+    """and or not only also too very more most much many few less least several other others own
+    same there here then now thus hence therefore however how why again once ever never always often
+    usually sometimes still just even already almost quite rather soon later well together apart
+    alone instead else perhaps indeed likewise moreover certain different various possible common
+    general usual able like unlike whether none nothing something anything everything someone
+    anyone everyone nobody somebody two three four five six seven eight nine ten eleven twelve thing
+    things way ways part parts kind kinds sort sorts case cases number numbers lot yes etc s"""
+)
+"""English words that end a term; a corpus's own very frequent short words join them."""
+
+LONGEST = 5
+"""Words in the longest term."""
+
+WEIGHT = {"column": 3.0, "form": 0.3, "length": 0.3}
+"""Of the features by which terms are near, against 1 for the words beside them and the head."""
+
+NEIGHBOURS = 20
+"""So many of the nearest terms tell what a term is like."""
+
+BLOCK = 256
+"""Terms compared with all others at once; bounds the memory, changes no result."""
+
+_WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:[-'’](?!s\b)[^\W_{CJK}]+)*")
+_STOP = re.compile(r"""[.!?…]+["'”’)\]*_]*(?=\s)|[。！？]["”’』」）]*""")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:\w|\w\.\w|dr|mrs?|ms|prof|st|figs?|vs|al|etc|ca?|cf)$", re.IGNORECASE
+)
+_PARAGRAPH = re.compile(r"\S(?:.*?\S)??(?=\s*(?:\n[ \t]*\n|\Z))", re.DOTALL)
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
+ENDS_IN_S = re.compile(r".{2,}[^su]s")
+_LETTER = re.compile(r"\w")
+_ROW = re.compile(r"\s\|\s|\t|^\s*\|")
+_ITEM = re.compile(r"\s*(?:[-*+•–]|\d{1,3}[.)])\s")
+_ENTRY = re.compile(rf"{_ITEM.pattern}|{_ROW.pattern}|[.!?。！？][\"'”’)\]]*\s*$")
+
+Kind = Literal["thing", "place", "action"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a sentence; `start` and `end` count characters of the sentence's text."""
+
+    folded: str
+    start: int
+    end: int
+    apart: bool  # by punctuation from the word before
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence:
+    """A sentence, list item or table row; `start` and `end` are its place in the document."""
+
+    document: Document
+    passage: tuple[str, int]  # document and paragraph
+    start: int
+    end: int
+    text: str  # in one line
+    words: tuple[Word, ...]
+
+    def slice(self, first: int, last: int) -> str:
+        """The text from word `first` up to word `last`, which is not in it."""
+        return self.text[self.words[first].start : self.words[last - 1].end] if first < last else ""
+
+    def folded(self, index: int) -> str:
+        """A word, or the empty string beyond the sentence's ends."""
+        return self.words[index].folded if 0 <= index < len(self.words) else ""
+
+    def before(self, index: int) -> str:
+        """The word before a word unless punctuation parts them."""
+        return "" if self.words[index].apart else self.folded(index - 1)
+
+    def after(self, index: int) -> str:
+        """The word after a word unless punctuation parts them."""
+        return self.folded(index + 1) if self.together(index, index + 2) else ""
+
+    def together(self, first: int, last: int) -> bool:
+        """Whether no punctuation parts the words from `first` up to `last`."""
+        return not any(word.apart for word in self.words[first + 1 : last])
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a term stands: words `first` up to `last` of a sentence, given by number."""
+
+    sentence: int
+    first: int
+    last: int
+
+
+@dataclass(eq=False)
+class Term:
+    """A thing ("pellary node"), a place ("behind the jaw") or an action ("thickens the blood")."""
+
+    words: tuple[str, ...]
+    kind: Kind
+    text: str = ""
+    places: list[Place] = field(default_factory=list)
+    passages: set[tuple[str, int]] = field(default_factory=set)
+
+    @property
+    def head(self) -> str:
+        """The last word, which in English says what kind of thing it is."""
+        return self.words[-1]
+
+
+def cut(documents: Iterable[Document]) -> list[Sentence]:
+    """The sentences of documents, in order."""
+    result = []
+    for document in documents:
+        for number, (start, end) in enumerate(_passages(document.text)):
+            for first, last in _pieces(document.text, start, end):
+                text = " ".join(document.text[first:last].split())
+                words: list[Word] = []
+                for match in _WORD.finditer(text):
+                    between = text[words[-1].end : match.start()] if words else ""
+                    words.append(
+                        Word(match[0].casefold(), match.start(), match.end(), bool(between.strip()))
+                    )
+                where = (document.id, number)
+                result.append(Sentence(document, where, first, last, text, tuple(words)))
+    return result
+
+
+def _passages(text: str) -> Iterator[tuple[int, int]]:
+    """Paragraphs, and each line of one that is a list or table."""
+    for paragraph in _PARAGRAPH.finditer(text):
+        lines = list(_LINE.finditer(text, paragraph.start(), paragraph.end()))
+        if all(_ENTRY.search(line[0]) for line in lines):
+            yield from (line.span() for line in lines)
+        else:
+            yield paragraph.span()
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Sentences between two offsets; an entry of a list begins one."""
+    breaks = {start, end}
+    for line in _LINE.finditer(text, start, end):
+        if _ITEM.match(line[0]):
+            breaks.add(line.start())
+    for stop in _STOP.finditer(text, start, end):
+        before = text[max(start, stop.start() - 6) : stop.start()]
+        following = _LETTER.search(text, stop.end(), end)
+        ended = stop[0][0] in "。！？" or not _ABBREVIATION.search(before)
+        if ended and following and not following[0].islower():
+            breaks.add(stop.end())
+    for first, last in pairwise(sorted(breaks)):
+        piece = text[first:last]
+        if piece.strip():
+            yield first + len(piece) - len(piece.lstrip()), last - len(piece) + len(piece.rstrip())
+
+
+def find(sentences: list[Sentence]) -> list[Term]:
+    """The corpus's terms, each met twice or more, in the order of their words."""
+    common = COMMON | _small_words(sentences)
+    verbs = _verbs(sentences, common) - common
+    runs = list(_runs(sentences, common, verbs))
+    units = _units([words for _, _, words in runs], _nouns(sentences, common | verbs))
+    found: dict[tuple[str, ...], Term] = {}
+    for number, first, words in runs:
+        at = 0
+        while at < len(words):
+            lengths = range(min(LONGEST, len(words) - at), 0, -1)
+            length = next((n for n in lengths if words[at : at + n] in units), 0)
+            if length:
+                unit = words[at : at + length]
+                place = Place(number, first + at, first + at + length)
+                found.setdefault(unit, Term(unit, "thing")).places.append(place)
+            at += length or 1
+    things = [term for term in found.values() if len(term.places) > 1]
+    settled = [part for term in things for part in _in_place(term, sentences)]
+    terms = [*settled, *_actions(things, sentences)]
+    for term in terms:
+        term.passages = {sentences[place.sentence].passage for place in term.places}
+        term.text = _usual(term.places, sentences)
+    return sorted(terms, key=lambda term: (term.words, term.kind))
+
+
+def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[int, float]]:
+    """For each term at most `most` others of its kind: their number and how alike, best first.
+
+    Terms are alike that have nearest neighbours in common (Jarvis and Patrick 1973,
+    doi:10.1109/T-C.1973.223640, with weights), so also two that never stood beside the same words.
+    Nearness is the cosine of tf-idf vectors of what stands beside a term (up to three words on
+    either side, its table column) and of its form (head, number of words, capital, plural).
+    """
+    import numpy as np
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+    standing = {(at.sentence, at.first): at for t in terms if t.kind != "action" for at in t.places}
+    ending = {(at.sentence, at.last): at for at in standing.values()}
+    features = [_features(term, sentences, standing, ending) for term in terms]
+    spread = Counter(name for each in features for name in each)
+    column = {name: number for number, name in enumerate(sorted(spread))}
+    kinds = np.array([term.kind for term in terms])
+    lengths = np.array([len(term.words) for term in terms])
+
+    def table(rows: list[dict[int, float]], width: int) -> Any:
+        """Rows of {column: weight} as a sparse matrix, each of length 1."""
+        norms = [math.sqrt(sum(weight**2 for weight in row.values())) or 1.0 for row in rows]
+        weights = [w / norm for row, norm in zip(rows, norms, strict=True) for w in row.values()]
+        starts = [0, *accumulate(len(row) for row in rows)]
+        return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
+
+    def cosines(vectors: Any, start: int) -> Any:
+        """Of a block of terms with all; halved for each word they differ in length."""
+        here = slice(start, start + BLOCK)
+        scores = (vectors[here] @ vectors.T).toarray()
+        scores *= 0.5 ** np.abs(lengths[here, None] - lengths[None, :])
+        return np.where(kinds[here, None] == kinds[None, :], scores, 0).round(6)
+
+    def best(scores: Any, count: int) -> dict[int, float]:
+        order = np.argsort(-scores, kind="stable")[:count]
+        return {int(other): float(scores[other]) for other in order if scores[other]}
+
+    beside = table(
+        [
+            {
+                column[name]: (1 + math.log(count))
+                * math.log(len(terms) / spread[name])
+                * WEIGHT.get(name.split()[0], 1)
+                for name, count in sorted(each.items())
+                if 1 < spread[name] < len(terms)
+            }
+            for each in features
+        ],
+        len(column),
+    )
+    near = [
+        best(row, NEIGHBOURS)
+        for start in range(0, len(terms), BLOCK)
+        for row in cosines(beside, start)
+    ]
+    shared = table(near, len(terms))
+    result = []
+    for start in range(0, len(terms), BLOCK):
+        scores = cosines(shared, start) + 0.3 * cosines(beside, start)
+        for number, row in enumerate(scores, start):
+            row[number] = 0
+            result.append(best(row, most))
+    return result
+
+
+def _features(
+    term: Term,
+    sentences: list[Sentence],
+    standing: dict[tuple[int, int], Place],
+    ending: dict[tuple[int, int], Place],
+) -> Counter[str]:
+    """What stands beside a term and how it is formed; another term beside it counts as `#`."""
+    result: Counter[str] = Counter()
+
+    def beside(place: Place, step: int, count: int) -> list[str]:
+        sentence = sentences[place.sentence]
+        names: list[str] = []
+        at = place.last if step > 0 else place.first
+        edges = standing if step > 0 else ending
+        while len(names) < count:
+            other = edges.get((place.sentence, at))
+            word = sentence.folded(at if step > 0 else at - 1)
+            if other is not None:
+                names.append("#")
+                at = other.last if step > 0 else other.first
+            else:
+                names.append(word)
+                at += step
+        return names
+
+    for place in term.places:
+        for side, step in (("right", 1), ("left", -1)):
+            names = beside(place, step, 3)
+            result.update(f"{side} {' '.join(names[:count])}" for count in (1, 2, 3))
+        if _ROW.search(text := sentences[place.sentence].text):
+            before = text[: sentences[place.sentence].words[place.first].start]
+            result[f"column {before.count('|')} {sentences[place.sentence].passage}"] += 1
+    result[f"head {term.head}"] = len(term.places)
+    result[f"length {len(term.words)}"] = len(term.places)
+    result[f"form {term.text[:1].isupper()} {term.text.endswith('s')}"] = len(term.places)
+    return result
+
+
+def _small_words(sentences: list[Sentence]) -> set[str]:
+    """Very frequent short words: the function words of languages without a list here."""
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        longest = 3 if sentence.document.language.startswith("en") else 4
+        counts.update(word.folded for word in sentence.words if len(word.folded) <= longest)
+    least = max(20, 0.004 * sum(len(sentence.words) for sentence in sentences))
+    return {word for word, count in counts.items() if count >= least and not _cjk(word)}
+
+
+def _verbs(sentences: list[Sentence], common: frozenset[str]) -> set[str]:
+    """Words that stand where verbs and participles stand more often than where nouns do."""
+    counts: Counter[str] = Counter()
+    verb: Counter[str] = Counter()
+    noun: Counter[str] = Counter()
+    free: Counter[str] = Counter()
+    for sentence in sentences:
+        for at, word in enumerate(sentence.words):
+            name, before, after = word.folded, sentence.before(at), sentence.after(at)
+            object_follows = after in ARTICLES
+            counts[name] += 1
+            verb[name] += object_follows or (before in BE and after in PREPOSITIONS)
+            verb[name] += before in MODALS or before in {"to", "he", "she", "they", "it"}
+            noun[name] += before in ARTICLES or after == "of"
+            noun[name] += before in PREPOSITIONS and before != "to" and not object_follows
+            noun[name] += before != "" and after in AUXILIARIES
+            free[name] += after != "" and (after not in common or object_follows)
+            free[name] += after in PARTICLES | QUALIFIERS
+    return {
+        name
+        for name, count in counts.items()
+        if not _cjk(name)
+        and (
+            (verb[name] > noun[name] and (verb[name] > 1 or count < 3))
+            or (not noun[name] and ENDS_IN_S.fullmatch(name) and 2 * free[name] >= count)
+        )
+    }
+
+
+def _nouns(sentences: list[Sentence], breaking: frozenset[str]) -> set[str]:
+    """Words that often enough stand alone as an English noun does; any word of other languages."""
+    edges = breaking | {""}
+    alone: Counter[str] = Counter()
+    fitting: Counter[str] = Counter()
+    for sentence in sentences:
+        english = sentence.document.language.startswith("en")
+        for at, word in enumerate(sentence.words):
+            before, after = sentence.before(at), sentence.after(at)
+            if not english or (before in edges and after in edges):
+                alone[word.folded] += 1
+                fitting[word.folded] += (
+                    not english
+                    or before in ARTICLES | PREPOSITIONS | QUALIFIERS
+                    or (before == "" and after in AUXILIARIES | VERBS)
+                )
+    return {word for word, count in fitting.items() if count > 1 and 3 * count >= alone[word]}
+
+
+def _runs(
+    sentences: list[Sentence], common: frozenset[str], verbs: set[str]
+) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Runs of content words: sentence, first word, words.
+
+    A participle that stands before a noun, as in "lost appetite", belongs to the run.
+    """
+    for number, sentence in enumerate(sentences):
+        run: list[str] = []
+        for at, word in enumerate(sentence.words):
+            after = sentence.after(at)
+            verb = word.folded in verbs and not (
+                not run
+                and not ENDS_IN_S.fullmatch(word.folded)
+                and sentence.before(at) not in BE
+                and after not in common | verbs | {""}
+            )
+            if run and (word.apart or word.folded in common or verb):
+                yield number, at - len(run), tuple(run)
+                run = []
+            if not verb and word.folded not in common:
+                run.append(word.folded)
+        if run:
+            yield number, len(sentence.words) - len(run), tuple(run)
+
+
+def _units(runs: list[tuple[str, ...]], nouns: set[str]) -> set[tuple[str, ...]]:
+    """The runs of words that the corpus uses as one.
+
+    Two words are one if met together more often than by chance (p < 0.001); a longer run if no
+    part of it that stands alone does so much more often; a word alone if it is a noun.
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    for run in runs:
+        for size in range(1, LONGEST + 1):
+            counts.update(run[at : at + size] for at in range(len(run) - size + 1))
+    within: Counter[tuple[str, ...]] = Counter()  # met inside the most frequent longer run
+    for run, count in counts.items():
+        for part in {run[1:], run[:-1]} - {()}:
+            within[part] = max(within[part], count)
+    total = sum(len(run) for run in runs)
+
+    units: set[tuple[str, ...]] = set()
+    for run, count in sorted(counts.items(), key=lambda item: (len(item[0]), item[0])):
+        wrong_end = run[0].isdigit() or (len(run[-1]) < 2 and not _cjk(run[-1]))
+        if count < 2 or count == within[run] or wrong_end:
+            continue
+        if len(run) == 1:
+            fits = len(run[0]) >= 3 and run[0] in nouns
+        elif len(run) == 2:
+            fits = likelihood_ratio(count, counts[run[:1]], counts[run[1:]], total) > 10.83
+        else:
+            alone = [p for p in (run[1:], run[:-1]) if p in units and counts[p] > within[p]]
+            fits = 2 * count >= min((counts[part] for part in alone), default=0)
+        if fits:
+            units.add(run)
+    return units
+
+
+def likelihood_ratio(both: int, left: int, right: int, total: int) -> float:
+    """How surely two things met `both` times of `left` and `right` in `total` belong together.
+
+    Dunning 1993, https://aclanthology.org/J93-1003; 0 where they meet less often than by chance.
+    """
+    if both * total <= left * right:
+        return 0.0
+    cells = [
+        (both, left * right),
+        (left - both, left * (total - right)),
+        (right - both, (total - left) * right),
+        (total - left - right + both, (total - left) * (total - right)),
+    ]
+    return 2 * sum(n * math.log(n * total / expected) for n, expected in cells if n > 0)
+
+
+def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
+    """A term parted into the thing and the places it marks, such as "behind the jaw"."""
+    fronts = {place: _front(sentences[place.sentence], place.first) for place in term.places}
+    parts: dict[tuple[str, ...], Term] = {(): Term(term.words, "thing")}
+    for front, count in sorted(Counter(fronts.values()).items()):
+        share = 0.2 if front and front[0] in WHERE else 0.8
+        if front and count > 1 and count >= share * len(fronts):
+            parts[front] = Term(front + term.words, "place")
+    for place, front in fronts.items():
+        front = front if front in parts else ()
+        parts[front].places.append(Place(place.sentence, place.first - len(front), place.last))
+    return [part for part in parts.values() if part.places]
+
+
+def _front(sentence: Sentence, first: int) -> tuple[str, ...]:
+    """The word of place, with article and qualifier, before a word; empty if there is none."""
+    start = first
+    for passed in (QUALIFIERS, DETERMINERS):
+        start -= start > 0 and sentence.before(start) in passed
+    fits = WHERE if start == first else WHERE | PERHAPS_WHERE
+    if start == 0 or sentence.before(start) not in fits:
+        return ()
+    return tuple(word.folded for word in sentence.words[start - 1 : first])
+
+
+def _actions(things: list[Term], sentences: list[Sentence]) -> list[Term]:
+    """What things are said to do more than once, in the same few words: "thickens the blood"."""
+    after = {(place.sentence, place.last) for term in things for place in term.places}
+    inside = {
+        (place.sentence, at)
+        for term in things
+        for place in term.places
+        for at in range(place.first, place.last)
+    }
+    found: dict[tuple[str, ...], Term] = {}
+    said: set[tuple[str, ...]] = set()
+    for number, sentence in enumerate(sentences):
+        for first, word in enumerate(sentence.words):
+            last = _action(sentence, first)
+            if last and (number, first) not in inside:
+                words = tuple(each.folded for each in sentence.words[first:last])
+                found.setdefault(words, Term(words, "action")).places.append(
+                    Place(number, first, last)
+                )
+                if (number, first) in after and not word.apart:
+                    said.add(words)
+    return [found[words] for words in sorted(said) if len(found[words].places) >= 2]
+
+
+def _action(sentence: Sentence, first: int) -> int:
+    """Where the action beginning at a word ends: verb in -s, particle, article, 1 or 2 words."""
+    if not ENDS_IN_S.fullmatch(sentence.folded(first)) or sentence.folded(first) in COMMON:
+        return 0
+    at = first + 1
+    for passed in (PARTICLES, DETERMINERS, QUALIFIERS):
+        at += sentence.folded(at) in passed
+    last = at
+    while last < min(at + 2, len(sentence.words)) and sentence.folded(last) not in COMMON:
+        if not sentence.together(first, last + 1):
+            break
+        last += 1
+    ended = last == len(sentence.words) or not sentence.together(last - 1, last + 1)
+    return last if last > at and (ended or sentence.folded(last) in COMMON) else 0
+
+
+def _usual(places: list[Place], sentences: list[Sentence]) -> str:
+    """How a term is mostly written; not as at a sentence's start, if it ever stands elsewhere."""
+    texts = Counter(
+        sentences[place.sentence].slice(place.first, place.last)
+        for place in places
+        if place.first > 0 or len(sentences[place.sentence].words) == place.last
+    )
+    if texts:
+        return min(texts, key=lambda text: (-texts[text], text))
+    text = sentences[places[0].sentence].slice(places[0].first, places[0].last)
+    return text[:1].lower() + text[1:] if text[1:] == text[1:].lower() else text
+
+
+def _cjk(word: str) -> bool:
+    return re.fullmatch(f"[{CJK}]", word) is not None

@@ -1,0 +1,30 @@
+"""Fixtures that more than one test module uses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from project import Project, tiny_project
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A tiny project, built once by `snakemake eval` and committed; do not change it."""
+    project = tiny_project(tmp_path_factory.mktemp("built") / "project")
+    project.snakemake("eval")
+    project.commit("built")
+    return project
+
+
+@pytest.fixture
+def project(built: Project, tmp_path: Path) -> Project:
+    """A copy of the built project to do anything with."""
+    return copied(built, tmp_path / "project")
+
+
+def copied(project: Project, to: Path) -> Project:
+    """A copy with times kept, so that nothing has to be hashed again."""
+    shutil.copytree(project.root, to, symlinks=True)
+    return Project(to)

@@ -1,0 +1,198 @@
+"""A tiny project in the shape of the default one, and the commands its user types."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from tiny import tiny_model
+
+REPOSITORY = Path(__file__).parents[1]
+PRIMER = ["01-anatomy.md", "02-nerves-and-juices.txt", "06-tests.html"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a params.yaml of its own."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; its output, both streams together."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}"
+        return done
+
+    def snakemake(self, *arguments: str) -> str:
+        """What Snakemake says."""
+        return self.run("snakemake", "--cores", "2", *arguments).stdout
+
+    def planned(self) -> set[str]:
+        """The stages a dry run names."""
+        return self.stages_of(self.snakemake("-n", "eval"))
+
+    def stages_of(self, said: str) -> set[str]:
+        """The stages whose artifacts Snakemake says it makes."""
+        outs = set(re.findall(r"^\s+output: (\S+)", said, flags=re.MULTILINE))
+        return {name for name, stage in self.stages().items() if stage["outs"][0] in outs}
+
+    def changed(self) -> set[str]:
+        """The stages `dvc status` calls changed."""
+        return set(json.loads(self.run("dvc", "status", "--json").stdout))
+
+    def stages(self) -> dict[str, Any]:
+        """The stages of dvc.yaml."""
+        return YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
+
+    def following(self, names: set[str]) -> set[str]:
+        """These stages and all that read what they make, at any remove."""
+        stages, found, more = self.stages(), set(names), True
+        while more:
+            outs = [stages[name]["outs"][0] for name in found]
+            more = {
+                name
+                for name, stage in stages.items()
+                if name not in found
+                and any(f"{path}/".startswith(f"{out}/") for path in stage["deps"] for out in outs)
+            }
+            found |= more
+        return found
+
+    def params(self) -> dict[str, Any]:
+        """The values of params.yaml."""
+        return YAML(typ="safe").load(self.root / "params.yaml")
+
+    def declare(self, params: dict[str, Any]) -> None:
+        """Write params.yaml, and dvc.yaml from it."""
+        YAML().dump(params, self.root / "params.yaml")
+        self.run("python", "-m", "residency.graph")
+
+    def change(self, place: str, value: Any) -> None:
+        """Declare another value at a dotted place."""
+        self.change_quietly(place, value)
+        self.declare(self.params())
+
+    def change_quietly(self, place: str, value: Any) -> None:
+        """Put another value into params.yaml and leave dvc.yaml alone."""
+        params = self.params()
+        set_at(params, place.split("."), value)
+        YAML().dump(params, self.root / "params.yaml")
+
+    def recorded(self) -> dict[str, Any]:
+        """What dvc.lock says of each stage."""
+        return YAML(typ="safe").load(self.root / "dvc.lock")["stages"]
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        """What dvc.lock says of each stage in an experiment."""
+        exps = self.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+        (ref,) = [each for each in exps if each.endswith(f"/{name}")]
+        return YAML(typ="safe").load(self.run("git", "show", f"{ref}:dvc.lock").stdout)["stages"]
+
+    def logs(self) -> list[str]:
+        """The logs of the last run, as <step>/<name>."""
+        paths = sorted((self.root / "logs").rglob("*.log"))
+        return [path.relative_to(self.root / "logs").with_suffix("").as_posix() for path in paths]
+
+    def log(self, name: str) -> str:
+        """What a job said when it last ran."""
+        return (self.root / "logs" / f"{name}.log").read_text()
+
+    def forget_logs(self) -> None:
+        """Remove all logs, so that those there are come from what runs next."""
+        shutil.rmtree(self.root / "logs")
+
+    def commit(self, message: str) -> None:
+        """Commit all that git does not ignore."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+
+    def settled(self) -> bool:
+        """Whether both tools say that there is nothing to do."""
+        return not self.changed() and "Nothing to be done" in self.snakemake("-n", "eval")
+
+
+def set_at(values: Any, keys: list[str], value: Any) -> None:
+    """Set a value deep in mappings."""
+    for key in keys[:-1]:
+        values = values[key]
+    values[keys[-1]] = value
+
+
+def environment() -> dict[str, str]:
+    """This process's environment with this Python first and the project's own code before ours."""
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    identity = {
+        f"GIT_{who}_{what}": "tester@example.org"
+        for who in ["AUTHOR", "COMMITTER"]
+        for what in ["NAME", "EMAIL"]
+    }
+    return {**os.environ, "PATH": commands, "PYTHONPATH": "src", **identity}
+
+
+def tiny_params() -> dict[str, Any]:
+    """The default declaration with every leaf it has, made small.
+
+    A spare source, corpus and model let each reference be changed to another name.
+    """
+    params = YAML(typ="safe").load(REPOSITORY / "params.yaml")
+    base = next(iter(params["models"]))
+    params["models"][base] = {"weights": {"path": "data/raw/tiny"}}
+    params["sources"]["spare"] = {
+        **params["sources"]["primer"],
+        "path": f"data/raw/primer/{PRIMER[1]}",
+    }
+    params["corpora"]["spare"] = {**params["corpora"]["textbook"], "sources": ["spare"]}
+    params["models"]["spare"] = {"weights": {"path": "data/raw/tiny"}}
+    for model in params["models"].values():
+        if "train" in model:
+            model["pack"]["length"] = 64
+            model["train"].update(epochs=1, batch_tokens=8192, precision="float32")
+    for questions in params["questions"].values():
+        questions["writer"].update(cloze=1)
+    for tokenizer in params["tokenizers"].values():
+        tokenizer.update(new_tokens=32)
+    params["report"]["resamples"] = 200
+    return params
+
+
+def tiny_project(root: Path) -> Project:
+    """Lay out a project, committed, with nothing built."""
+    for name in ["rules", "profiles", "src/residency"]:
+        shutil.copytree(
+            REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ["Snakefile", "Makefile", ".gitignore", ".dvcignore", ".dvc/config"]:
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, root / name)
+    raw, ours = root / "data/raw", REPOSITORY / "data/raw"
+    (raw / "primer").mkdir(parents=True)
+    for name in PRIMER:
+        shutil.copy(ours / "primer" / name, raw / "primer" / name)
+    with (ours / "boards.csv").open(newline="") as full, (raw / "boards.csv").open("w") as few:
+        rows = list(csv.reader(full))
+        csv.writer(few).writerows([rows[0], *rows[1::8]])
+    rounds = (ours / "rounds.jsonl").read_text().splitlines(keepends=True)
+    (raw / "rounds.jsonl").write_text("".join(rounds[:30]))
+    tiny_model(raw / "tiny", (raw / "primer" / PRIMER[0]).read_text())
+    project = Project(root)
+    project.run("git", "init", "-q", "-b", "main")
+    project.declare(tiny_params())
+    project.commit("declared")
+    return project

@@ -1,0 +1,175 @@
+"""A bad declaration is refused by name; the files generated from the sections are current."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from project import REPOSITORY, set_at
+from ruamel.yaml import YAML
+
+from residency import declaration
+from residency.section import Complaint, Section
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the default declaration and the raw files it names."""
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    (tmp_path / "data").symlink_to(REPOSITORY / "data")
+    return tmp_path / "params.yaml"
+
+
+def complaint(place: Path, edit: Edit) -> str:
+    params = YAML(typ="safe").load(place)
+    edit(params)
+    YAML().dump(params, place)
+    with pytest.raises(Complaint) as caught:
+        declaration.load(place)
+    return str(caught.value)
+
+
+def setting(dotted: str, value: Any) -> Edit:
+    return lambda params: set_at(params, dotted.split("."), value)
+
+
+def test_the_default_declaration_is_good(place: Path) -> None:
+    loaded = declaration.load(place)
+    assert loaded.at("models.reader.pack.data") == {"textbook": 1}
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (
+            setting("corpora.textbook.filter.min_wrods", 3),
+            ["corpora.textbook.filter", "'min_wrods'", "did you mean 'min_words'?"],
+        ),
+        (
+            lambda params: params["corpora"]["textbook"]["filter"].pop("min_words"),
+            ["corpora.textbook.filter.min_words", "missing"],
+        ),
+        (
+            setting("models.reader.train.epochs", "three"),
+            ["models.reader.train.epochs", "integer", "'three'"],
+        ),
+        (
+            setting("models.reader.train.learning_rate", -1.0),
+            ["models.reader.train.learning_rate", "greater than 0", "-1.0"],
+        ),
+        (
+            setting("models.reader.train.schedule", "cosin"),
+            ["models.reader.train.schedule", "'cosine'", "'cosin'"],
+        ),
+        (
+            setting("evaluations.finals.models", ["smolm2"]),
+            ["evaluations.finals.models", "'smolm2'", "did you mean 'smollm2'?"],
+        ),
+        (
+            setting("models.reader.pack.data", {"boards": 1}),
+            ["models.reader.pack.data", "no 'boards' in corpora"],
+        ),
+        (
+            setting("models.reader.from", "resident"),
+            ["a cycle: reader from resident from reader"],
+        ),
+        (setting("models.reader.from", "reader"), ["a cycle: reader from reader"]),
+        (
+            setting("tokenizers.clinical.base", "resident"),
+            ["a cycle", "reader", "resident"],
+        ),
+        (
+            setting("sources.primer.path", "data/raw/primmer"),
+            ["sources.primer.path", "'data/raw/primmer'"],
+        ),
+        (
+            setting("sources.primer.path", "build/documents"),
+            ["sources.primer.path", "lies in build/"],
+        ),
+        (
+            setting("evaluations.finals.models", ["reader", "reader"]),
+            ["evaluations.finals.models", "'reader'", "written twice"],
+        ),
+        (setting("models.smollm2.weights", {"packidge": "x"}), ["package, path, hub"]),
+        (setting("models.smollm2.weights.sha256", "abc"), ["models.smollm2.weights.sha256"]),
+        (setting("models.Bad-Name", {"weights": {"path": "data"}}), ["Bad-Name", "lower-case"]),
+        (setting("exams.boards.split.train", 0.5), ["exams.boards.split", "unknown key 'train'"]),
+        (setting("exams.rounds.split.dev", 0.9), ["exams.rounds.split", "more than 1"]),
+        (setting("models.reader.train.method", "lora"), ["models.reader.train", "lora"]),
+        (setting("models.reader.pack.options", "shown"), ["models.reader.pack.options", "null"]),
+        (setting("models", []), ["models", "dictionary"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_named_with_its_cure(place: Path, edit: Edit, words: list[str]) -> None:
+    said = complaint(place, edit)
+    for word in words:
+        assert word in said
+
+
+def test_several_mistakes_are_told_in_one_message(place: Path) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["report"]["seed"] = -1
+        params["sources"]["primer"]["langauge"] = "en"
+
+    said = complaint(place, edit)
+    assert "report.seed" in said
+    assert "langauge" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("models:\n  a: {}\n  a: {}\n", ["params.yaml:3", "two things would write one place"]),
+        ("models: [\n", ["params.yaml:2", "not YAML"]),
+        ("", ["the declaration"]),
+        ("- 1\n", ["the declaration"]),
+        ("models: !!python/object:os.system {}\n", ["params.yaml"]),
+    ],
+)
+def test_what_is_not_a_declaration_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(Complaint) as caught:
+        declaration.load(tmp_path / "params.yaml")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_missing_declaration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Complaint, match=r"params.yaml: cannot be read"):
+        declaration.load(tmp_path / "params.yaml")
+
+
+def test_generated_files_are_current() -> None:
+    for path, content in declaration.generated().items():
+        assert (REPOSITORY / path).read_text() == content, "to repair: make generate"
+
+
+def test_the_schema_accepts_what_is_accepted() -> None:
+    import jsonschema
+
+    params = YAML(typ="safe").load(REPOSITORY / "params.yaml")
+    schema = json.loads((REPOSITORY / "params.schema.json").read_text())
+    jsonschema.validate(params, schema)
+    params["models"]["reader"]["train"]["epoch"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(params, schema)
+
+
+def sections(kind: type[Section] = Section) -> list[type[Section]]:
+    return [each for sub in kind.__subclasses__() for each in [sub, *sections(sub)]]
+
+
+def test_every_field_is_described_and_none_has_a_default() -> None:
+    found = [each for each in sections() if each.__module__.startswith("residency.")]
+    assert len(found) > 15
+    for section in found:
+        for name, field in section.model_fields.items():
+            assert field.description, f"{section.__name__}.{name}"
+            assert field.is_required(), f"{section.__name__}.{name}"

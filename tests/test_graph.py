@@ -1,0 +1,109 @@
+"""The graph says all there is to know of a stage, and dvc.yaml is what it says."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project import REPOSITORY
+
+from residency import declaration, graph
+
+DATA_STEPS = ["ingest", "examine", "clean", "extend", "pack", "write"]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.fixture
+def stages() -> dict[str, graph.Stage]:
+    found = graph.stages(declaration.load(Path("params.yaml")))
+    return {stage.name: stage for stage in found}
+
+
+def test_dvc_yaml_is_current() -> None:
+    ours = graph.text(declaration.load(Path("params.yaml")))
+    assert Path("dvc.yaml").read_text() == ours, "to repair: make generate"
+
+
+def test_stages_come_after_what_they_need(stages: dict[str, graph.Stage]) -> None:
+    order = list(stages)
+    for stage in stages.values():
+        for each in graph.needed(stage, stages.values()):
+            assert order.index(each.name) < order.index(stage.name)
+
+
+def test_no_two_stages_write_one_place(stages: dict[str, graph.Stage]) -> None:
+    outs = [stage.out for stage in stages.values()]
+    for out in outs:
+        assert [each for each in outs if each.is_relative_to(out)] == [out]
+
+
+def test_every_built_input_is_some_stages_output(stages: dict[str, graph.Stage]) -> None:
+    for stage in stages.values():
+        for path in stage.dependencies:
+            if path.startswith("build/"):
+                assert graph.owner(path, stages.values()) is not None, path
+
+
+def test_data_is_packed_without_waiting_for_the_parent(stages: dict[str, graph.Stage]) -> None:
+    needed = {each.name for each in graph.needed(stages["pack-resident"], stages.values())}
+    assert "train-reader" not in needed
+    assert "extend-clinical" in needed
+
+
+def test_a_test_split_is_no_input_of_training(stages: dict[str, graph.Stage]) -> None:
+    exams = [path for path in stages["pack-resident"].dependencies if "exams" in path]
+    assert exams == ["build/exams/boards/train.jsonl", "build/exams/rounds/train.jsonl"]
+
+
+def test_commands_say_nothing_of_where_and_how(stages: dict[str, graph.Stage]) -> None:
+    for stage in stages.values():
+        for word in ["thread", "gpu", "mem", "cores", "batch"]:
+            assert word not in stage.command
+
+
+def test_a_step_depends_on_every_first_party_file_it_imports() -> None:
+    for path in sorted(Path("src/residency").glob("*.py")):
+        direct = {
+            node.module.removeprefix("residency.")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("residency.")
+        }
+        code = {each.stem for each in graph.code(path.stem)}
+        assert {path.stem, *direct} <= code
+    assert Path("src/residency/report.html.jinja") in graph.code("report")
+    assert Path("src/residency/train.py") not in graph.code("clean")
+
+
+def imported_by(*modules: str) -> set[str]:
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    return set(done.stdout.split())
+
+
+def test_light_things_load_light() -> None:
+    steps = [f"residency.{path.stem}" for path in Path("src/residency").glob("[a-z]*.py")]
+    assert len(steps) > 15
+    heavy = {"torch", "transformers", "tokenizers", "peft", "matplotlib", "dvc", "snakemake"}
+    assert not imported_by(*steps) & heavy
+
+
+@pytest.mark.parametrize("step", DATA_STEPS)
+def test_data_steps_say_how_they_are_used_without_torch(step: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"residency.{step}", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"python -m residency.{step}" in done.stdout
+    assert "| torch\n" not in done.stderr

@@ -1,0 +1,369 @@
+"""What must always hold of the two graphs, end to end on a tiny project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import copied
+from project import REPOSITORY, Project, environment
+from ruamel.yaml import YAML
+
+VALUE = "corpora.textbook.filter.min_words"
+
+
+def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every leaf of a declaration; a list is one leaf."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from leaves(value, (*place, key))
+    else:
+        yield place, values
+
+
+OTHERWISE: dict[str, Any] = {
+    "sources.primer.path": "data/raw/primer/01-anatomy.md",
+    "sources.spare.path": "data/raw/primer/06-tests.html",
+    "exams.boards.path": "data/raw/boards-again.csv",
+    "exams.rounds.path": "data/raw/rounds-again.jsonl",
+    "models.smollm2.weights.path": "data/raw/tiny-again",
+    "models.spare.weights.path": "data/raw/tiny-again",
+    "corpora.textbook.sources": ["spare"],
+    "corpora.spare.sources": ["primer"],
+    "tokenizers.clinical.base": "spare",
+    "models.reader.from": "spare",
+    "models.reader.tokenizer": None,
+    "models.resident.from": "smollm2",
+    "models.resident.tokenizer": "clinical",
+}
+BY_KEY: dict[str, Any] = {
+    "format": {"csv": "jsonl", "jsonl": "csv"},
+    "numbering": {"letters": "one", "zero": "one"},
+    "unit": {"paragraph": "document"},
+    "corpus": {"textbook": "spare"},
+    "exam": {"boards": "rounds", "rounds": "boards"},
+    "split": {"test": "dev"},
+    "schedule": {"cosine": "linear"},
+    "precision": {"float32": "bfloat16", "bfloat16": "float32"},
+    "options": {"hidden": "shown"},
+    "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
+}
+LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
+FIXED = {
+    # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
+    "kind": "the only value its section takes",
+    "objective": "changes together with the data, tested below",
+}
+
+
+def another(place: tuple[str, ...], value: Any) -> Any:
+    """A different valid value for a leaf."""
+    dotted, key = ".".join(place), place[-1]
+    if dotted in OTHERWISE:
+        return OTHERWISE[dotted]
+    if isinstance(value, list):
+        return value[:-1] if len(value) > 1 else [*value, "another"]
+    if value in BY_KEY.get(key, {}):
+        return BY_KEY[key][value]
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.99
+    return f"{value or ''}x"
+
+
+def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """For every leaf of a declaration, the values to set, by dotted place."""
+    found = {}
+    for place, value in leaves(params):
+        key, dotted = place[-1], ".".join(place)
+        if key in ("options", "system") and value is None:
+            continue  # nothing is asked: takes another value together with the objective
+        if key in FIXED:
+            continue
+        wanted = {dotted: another(place, value)}
+        if key == "method":
+            wanted = {dotted: "lora", ".".join([*place[:-1], "lora"]): LORA}
+        if key == "lora":
+            wanted = {dotted: LORA, ".".join([*place[:-1], "method"]): "lora"}
+        found[dotted] = wanted
+    for name, model in params["models"].items():
+        if "pack" in model:
+            turned = model["pack"]["objective"] == "pretrain"
+            found[f"models.{name}.pack.objective"] = {
+                f"models.{name}.pack.objective": "instruct" if turned else "pretrain",
+                f"models.{name}.pack.options": "hidden" if turned else None,
+                f"models.{name}.pack.system": "x" if turned else None,
+                f"models.{name}.pack.data": {"boards": 1} if turned else {"textbook": 1},
+            }
+    return found
+
+
+def test_the_tiny_declaration_has_every_leaf_of_the_default_one(built: Project) -> None:
+    default = YAML(typ="safe").load(REPOSITORY / "params.yaml")
+    ours = {place for place, _ in leaves(built.params())}
+    weights = {"package", "file", "sha256"}
+    missing = {place for place, _ in leaves(default) if place[-1] not in weights} - ours
+    assert not missing
+
+
+def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_path: Path) -> None:
+    wanted = list(changes(built.params()).items())
+    assert len(wanted) > 80
+    copies = [copied(built, tmp_path / str(number)) for number in range(2)]
+    for each in copies:
+        shutil.copy(each.root / "data/raw/boards.csv", each.root / "data/raw/boards-again.csv")
+        rounds = each.root / "data/raw/rounds.jsonl"
+        shutil.copy(rounds, each.root / "data/raw/rounds-again.jsonl")
+        shutil.copytree(each.root / "data/raw/tiny", each.root / "data/raw/tiny-again")
+    original = built.params()
+
+    def disagreements(project: Project, part: list[tuple[str, dict[str, Any]]]) -> list[str]:
+        wrong = []
+        for leaf, values in part:
+            project.declare(original)
+            for place, value in values.items():
+                project.change_quietly(place, value)
+            project.declare(project.params())
+            changed = project.changed()
+            planned, expected = project.planned(), project.following(changed)
+            if not changed or planned != expected:
+                wrong.append(f"{leaf}: dvc {sorted(changed)}, snakemake {sorted(planned)}")
+        return wrong
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = [wanted[0::2], wanted[1::2]]
+        wrong = [each for found in pool.map(disagreements, copies, parts) for each in found]
+    assert wrong == []
+
+
+def test_after_snakemake_dvc_has_nothing_to_do(project: Project) -> None:
+    assert project.changed() == set()
+    assert "Running stage" not in project.run("dvc", "repro").stdout
+    assert project.settled()
+
+
+def test_after_dvc_repro_snakemake_has_nothing_to_do(project: Project) -> None:
+    project.change(VALUE, 6)
+    assert "Running stage 'clean-textbook'" in project.run("dvc", "repro").stdout
+    assert project.settled()
+
+
+def test_an_old_commit_checked_out_has_nothing_to_do(project: Project) -> None:
+    project.change(VALUE, 6)
+    project.snakemake("eval")
+    project.commit("changed")
+    project.run("git", "checkout", "-q", "HEAD~1")
+    project.run("dvc", "checkout")
+    assert project.settled()
+
+
+def test_a_clone_that_pulls_has_nothing_to_do_and_rebuilds_only_what_changes(
+    project: Project, tmp_path: Path
+) -> None:
+    project.run("dvc", "remote", "add", "--default", "shelf", str(tmp_path / "shelf"))
+    project.commit("remote")
+    project.run("dvc", "push")
+    project.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    clone.run("dvc", "pull")
+    assert clone.settled()
+    clone.change("evaluations.finals.protocol.normalise", "none")
+    expected = {f"evaluate-finals-{model}" for model in ["smollm2", "reader", "resident"]}
+    assert clone.planned() == {*expected, "report"}
+    before = clone.recorded()
+    assert clone.stages_of(clone.snakemake("eval")) == {*expected, "report"}
+    after = clone.recorded()
+    assert {name for name in after if after[name] != before[name]} == {*expected, "report"}
+    assert clone.settled()
+
+
+def test_a_value_put_back_is_restored_not_recomputed(project: Project) -> None:
+    before = project.recorded()
+    project.change(VALUE, 6)
+    project.snakemake("eval")
+    assert project.recorded() != before
+    project.change(VALUE, 4)
+    project.forget_logs()
+    project.snakemake("eval")
+    assert project.recorded() == before
+    assert "is cached - skipping run" in project.log("clean/textbook")
+    assert not any("Running stage" in project.log(name) for name in project.logs())
+    assert project.settled()
+
+
+def test_a_result_that_comes_out_the_same_stops_the_rebuild(project: Project) -> None:
+    project.change("corpora.textbook.filter.max_words", 401)
+    assert "pack-reader" in project.planned()
+    project.forget_logs()
+    project.snakemake("eval")
+    ran = {name for name in project.logs() if "Running stage" in project.log(name)}
+    assert ran == {"clean/textbook", "report"}
+    assert project.settled()
+
+
+def test_touching_a_raw_file_rebuilds_nothing(project: Project) -> None:
+    (project.root / "data/raw/boards.csv").touch()
+    (project.root / "data/raw/primer/01-anatomy.md").touch()
+    assert project.settled()
+
+
+def test_a_raw_file_changed_but_given_an_old_date_rebuilds_what_it_feeds(project: Project) -> None:
+    path = project.root / "data/raw/primer/01-anatomy.md"
+    path.write_text(path.read_text() + "\nThe drake has one more paragraph to its name today.\n")
+    os.utime(path, (0, 0))
+    assert project.changed() == {"ingest-primer"}
+    assert project.planned() == project.following({"ingest-primer"})
+
+
+def test_code_is_an_input(project: Project) -> None:
+    path = project.root / "src/residency/overlap.py"
+    path.write_text(path.read_text() + "\n# one more line\n")
+    assert {"clean-textbook", "write-drills"} <= project.changed()
+    assert "ingest-primer" not in project.changed()
+    assert project.planned() == project.following(project.changed())
+
+
+def test_jobs_that_end_while_dvc_is_locked_are_recorded(project: Project) -> None:
+    project.change("sources.primer.licence", "CC0-1.0")
+    project.change("exams.rounds.language", "en-GB")
+    hold = "import time, zc.lockfile; zc.lockfile.LockFile('.dvc/tmp/lock'); time.sleep(8)"
+    holder = subprocess.Popen(["python", "-c", hold], cwd=project.root, env=environment())
+    time.sleep(1)
+    began = time.monotonic()
+    project.snakemake("build/documents/primer", "build/exams/rounds")
+    assert time.monotonic() - began > 6, "the lock was not held, so nothing was tested"
+    holder.wait()
+    assert not {"ingest-primer", "examine-rounds"} & project.changed()
+
+
+def test_an_experiment_records_the_model_of_its_value(project: Project) -> None:
+    place = "models.resident.train.seed"
+    project.run("dvc", "exp", "run", "-S", f"{place}=5", "--name", "here")
+    project.run("dvc", "exp", "run", "--temp", "-S", f"{place}=6", "--name", "there")
+    assert project.experiment("here")["train-resident"]["params"] == {
+        "params.yaml": {
+            "models.resident.train": {**project.params()["models"]["resident"]["train"], "seed": 5}
+        }
+    }
+    for name, seed in [("here", 5), ("there", 6)]:
+        project.change(place, seed)
+        project.snakemake("eval")
+        assert project.experiment(name) == project.recorded()
+
+
+@pytest.mark.slow
+def test_ten_experiments_in_temporary_folders_record_the_model_of_their_value(
+    project: Project,
+) -> None:
+    place = "models.resident.train.seed"
+    for seed in range(10, 20):
+        name = f"seed{seed}"
+        project.run("dvc", "exp", "run", "--temp", "-S", f"{place}={seed}", "--name", name)
+    models = set()
+    for seed in range(10, 20):
+        project.change(place, seed)
+        project.snakemake("build/models/resident")
+        ours = project.recorded()["train-resident"]
+        assert project.experiment(f"seed{seed}")["train-resident"] == ours
+        models.add(ours["outs"][0]["md5"])
+    assert len(models) == 10
+
+
+def test_hard_linked_artifacts_do_not_stop_a_user_who_is_not_root(project: Project) -> None:
+    project.run("dvc", "config", "cache.type", "hardlink")
+    project.run("dvc", "checkout", "--relink")
+    scores = project.root / "build/evaluations/finals/reader/scores.json"
+    assert scores.stat().st_nlink > 1
+    project.change("evaluations.finals.protocol.normalise", "none")
+    powers = "-dac_override,-dac_read_search,-fowner,-chown"
+    plain = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}"]
+    as_user = plain if os.geteuid() == 0 else []
+    denied = f"import os; raise SystemExit(os.access({str(scores)!r}, os.W_OK))"
+    assert project.run(*as_user, "python", "-c", denied).returncode == 0
+    project.run(*as_user, "snakemake", "--cores", "2", "eval")
+    assert project.settled()
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["with its jobs", "alone"])
+def test_a_killed_snakemake_is_followed_by_make_eval_without_rites(
+    project: Project, whole_group: bool
+) -> None:
+    project.change("models.resident.train.seed", 3)
+    log = project.root / "logs/train/resident.log"
+    log.unlink()
+    snakemake = subprocess.Popen(
+        ["snakemake", "--cores", "2", "eval"],
+        cwd=project.root,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (log.exists() and "Running stage" in log.read_text()):
+        assert snakemake.poll() is None
+        time.sleep(0.1)
+    assert list((project.root / ".snakemake/locks").iterdir())
+    (os.killpg if whole_group else os.kill)(snakemake.pid, signal.SIGKILL)
+    snakemake.wait()
+    said = project.run("make", "eval", "READY=").stdout
+    assert ("waiting for a job of an earlier run" in said) == (not whole_group)
+    assert project.settled()
+    assert (
+        project.recorded()["train-resident"]["params"]["params.yaml"]["models.resident.train"][
+            "seed"
+        ]
+        == 3
+    )
+
+
+def test_a_second_snakemake_is_turned_away_and_disturbs_nothing(project: Project) -> None:
+    project.change("models.resident.train.seed", 3)
+    log = project.root / "logs/train/resident.log"
+    log.unlink()
+    first = subprocess.Popen(
+        ["snakemake", "--cores", "2", "eval"],
+        cwd=project.root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not (log.exists() and "Running stage" in log.read_text()):
+        assert first.poll() is None
+        time.sleep(0.1)
+    second = project.run("snakemake", "--cores", "2", "eval", check=False)
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stdout
+    said, _ = first.communicate()
+    assert first.returncode == 0, said
+    assert project.settled()
+
+
+def test_a_bad_declaration_stops_before_any_job(project: Project) -> None:
+    path = project.root / "params.yaml"
+    path.write_text(path.read_text().replace("min_words", "min_wrods", 1))
+    done = project.run("snakemake", "--cores", "2", "eval", check=False)
+    assert done.returncode == 1
+    assert "did you mean 'min_words'?" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "rule " not in done.stdout
+
+
+def test_a_graph_that_is_not_declared_is_refused_by_both_tools(project: Project) -> None:
+    params = project.params()
+    params["models"]["fellow"] = {**params["models"]["resident"], "from": "resident"}
+    YAML().dump(params, project.root / "params.yaml")
+    for command in [("snakemake", "--cores", "2", "eval"), ("dvc", "repro")]:
+        done = project.run(*command, check=False)
+        assert done.returncode != 0
+        assert "python -m residency.graph" in done.stdout
+        assert "Traceback" not in done.stdout

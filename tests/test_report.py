@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import csv
+import math
+import random
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from project import REPOSITORY
+
+from residency.files import read_json, write_json, write_rows
+from residency.records import Rejected, write_ledger
+from residency.report import Report, report
+from residency.section import Complaint
+
+SECTION = Report(title="From novice to resident", confidence=0.95, resamples=500, seed=7)
+MODELS = {"base": 0.34, "reader": 0.41, "resident": 0.63}
+SUBJECTS = ("anatomy", "cardiology", "pharmacology", "surgery")
+
+
+def sit(folder: Path, questions: int, skill: float, title: str = "A question") -> None:
+    """An evaluation's artifact in which about a share `skill` of the answers is right."""
+    dice = random.Random(folder.name + folder.parent.name)
+    rows: list[dict[str, Any]] = []
+    for number in range(questions):
+        right = number % 4
+        answer = right if dice.random() < skill else (right + dice.randint(1, 3)) % 4
+        prompt = (
+            f"{title} {number}: which structure passes through the foramen of Winslow, and why?"
+        )
+        rows.append(
+            {
+                "id": f"q{number}",
+                "kind": "single",
+                "group": f"case{number // 2}",
+                "labels": {"subject": SUBJECTS[number % 4]},
+                "prompt": prompt,
+                "texts": ["the portal vein", "the vagus nerve", "the thoracic duct", "nothing"],
+                "candidates": [],
+                "answer": [answer],
+                "right": [right],
+                "correct": answer == right,
+            }
+        )
+    folder.mkdir(parents=True)
+    write_rows(folder / "predictions.jsonl", rows)
+    by_subject = {}
+    for subject in SUBJECTS:
+        same = [row["correct"] for row in rows if row["labels"]["subject"] == subject]
+        by_subject[subject] = {"questions": len(same), "correct": sum(same)}
+    write_json(
+        folder / "scores.json",
+        {
+            "baselines": {"random": 0.25, "majority": 0.28, "longest": 0.31},
+            "by_label": {"subject": by_subject},
+        },
+    )
+
+
+def train(folder: Path, steps: int) -> None:
+    """A trained model's log and summary."""
+    folder.mkdir(parents=True)
+    dice = random.Random(folder.name)
+    losses = [1.1 + 2.3 * math.exp(-5 * s / steps) + dice.gauss(0, 0.05) for s in range(steps)]
+    rows = [{"step": number + 1, "epoch": 1.0, "loss": loss} for number, loss in enumerate(losses)]
+    write_rows(folder / "log.jsonl", rows)
+    summary = {"steps": steps, "tokens": steps * 4096, "learned": steps * 4000}
+    write_json(folder / "training.json", {**summary, "final_loss": 1.12, "bits_per_byte": 0.731})
+
+
+def ledger(folder: Path, kept: dict[str, int], dropped: dict[str, int], text: str) -> None:
+    """A filtering step's ledger."""
+    folder.mkdir(parents=True)
+    rejected = [
+        Rejected(id=f"{reason}-{n}", reason=reason, detail=f"item {n}", item={"text": text})
+        for reason, count in dropped.items()
+        for n in range(count)
+    ]
+    write_ledger(folder, kept, rejected)
+
+
+def build(build: Path, text: str = "A paragraph of the textbook.") -> dict[str, Any]:
+    """Everything a report reads: three models, two evaluations and what they were made from."""
+    for evaluation, questions in (("finals", 400), ("cases", 90)):
+        for model, skill in MODELS.items():
+            sit(build / "evaluations" / evaluation / model, questions, skill)
+    (build / "models/base").mkdir(parents=True)
+    train(build / "models/reader", 120)
+    train(build / "models/resident", 60)
+    ledger(build / "documents/primer", {"documents": 412}, {"encrypted": 1}, text)
+    ledger(build / "exams/boards", {"train": 800, "dev": 100, "test": 400}, {"no answer": 7}, text)
+    reasons = {"near duplicate": 41, "exam overlap": 12, "too short": 133}
+    ledger(build / "corpora/textbooks", {"documents": 226}, reasons, text)
+    ledger(build / "questions/drills", {"questions": 1500}, {}, text)
+    (build / "tokenizers/clinical").mkdir(parents=True)
+    before = {"tokens_per_word": 1.62, "tokens_per_byte": 0.244}
+    after = {"tokens_per_word": 1.31, "tokens_per_byte": 0.197}
+    fertility = {"before": before, "after": after, "added": 512}
+    write_json(build / "tokenizers/clinical/fertility.json", fertility)
+    evaluations = [
+        build / "evaluations" / evaluation / model
+        for evaluation in ("finals", "cases")
+        for model in MODELS
+    ]
+    return {
+        "declaration": REPOSITORY / "params.yaml",
+        "ledgers": sorted(path.parent for path in build.glob("*/*/counts.json")),
+        "tokenizers": [build / "tokenizers/clinical"],
+        "models": [build / "models" / name for name in MODELS],
+        "evaluations": evaluations,
+    }
+
+
+def written(folder: Path, **inputs: Any) -> Path:
+    out = folder / "report"
+    out.mkdir(parents=True)
+    report(SECTION, **inputs, out=out)
+    return out
+
+
+class Page(HTMLParser):
+    """Tags met with their attributes, and the text outside of them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    return written(folder, **build(folder / "build"))
+
+
+def test_the_page_says_what_was_found(out: Path) -> None:
+    text = Page((out / "report.html").read_text()).text
+    for words in ("From novice to resident", "resident − base", "near duplicate", "Bits per byte"):
+        assert words in text
+
+
+def test_the_page_asks_nothing_of_the_network_and_runs_nothing(out: Path) -> None:
+    html = (out / "report.html").read_text()
+    page = Page(html)
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"}
+    targets = [a[key] for _, a in page.tags for key in ("href", "src") if key in a]
+    assert targets
+    assert all(target is not None and target.startswith("#") for target in targets)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_every_link_within_the_page_has_its_target(out: Path) -> None:
+    tags = Page((out / "report.html").read_text()).tags
+    ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
+    assert ids
+    assert {a["href"] for tag, a in tags if tag == "a"} == {f"#{each}" for each in ids}
+
+
+def test_headers_have_a_scope_and_charts_a_name(out: Path) -> None:
+    tags = Page((out / "report.html").read_text()).tags
+    headers = [attributes for tag, attributes in tags if tag == "th"]
+    charts = [attributes for tag, attributes in tags if tag == "svg"]
+    assert headers
+    assert len(charts) == 7  # two forests for each evaluation, two losses, the graph
+    assert all("scope" in each for each in headers)
+    assert all(each["role"] == "img" and each["aria-label"] for each in charts)
+
+
+def test_metrics_hold_each_models_accuracy_within_its_interval(out: Path) -> None:
+    metrics = read_json(out / "metrics.json")
+    assert list(metrics) == ["finals", "cases"]
+    assert list(metrics["finals"]) == list(MODELS)
+    for scores in metrics.values():
+        for each in scores.values():
+            assert each["low"] < each["accuracy"] < each["high"]
+    assert metrics["cases"]["base"]["questions"] == 90
+
+
+def test_plots_hold_one_row_for_each_score_and_each_step(out: Path) -> None:
+    with (out / "plots/accuracy.csv").open() as file:
+        scores = list(csv.DictReader(file))
+    with (out / "plots/loss.csv").open() as file:
+        losses = list(csv.DictReader(file))
+    assert [each["model"] for each in scores] == [*MODELS, *MODELS]
+    assert len(losses) == 120 + 60
+    assert float(losses[0]["loss"]) > float(losses[-1]["loss"])
+
+
+def test_the_same_inputs_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
+    again = written(tmp_path, **build(tmp_path / "build"))
+    files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    assert len(files) == 4
+    for file in files:
+        assert (out / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_a_stronger_model_is_said_to_be_stronger_and_the_best_is_marked(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    html = (written(tmp_path, **inputs) / "report.html").read_text()
+    results = html[html.index('id="results"') : html.index('id="differences"')]
+    best = [row for row in results.split("<tr>") if 'class="best"' in row]
+    assert len(best) == 1
+    assert '<th scope="row">resident</th>' in best[0]
+    assert "&lt; 0.0001" in html
+
+
+def test_foreign_text_is_shown_and_never_run(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    inputs = build(tmp_path / "build", text=evil)
+    for model in ("<img src=x onerror=alert(1)>", '"><svg onload=alert(1)>'):
+        folder = tmp_path / "build/evaluations" / "<b>exam" / model
+        sit(folder, 8, 0.5, title=evil)
+        inputs["evaluations"].append(folder)
+    page = Page((written(tmp_path, **inputs) / "report.html").read_text())
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "img", "b"}
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert evil in page.text
+    assert "<img src=x onerror=alert(1)>" in page.text
+
+
+def test_models_that_answered_different_questions_are_not_compared(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    sit(tmp_path / "build/evaluations/finals/late", 399, 0.5)
+    inputs["evaluations"].append(tmp_path / "build/evaluations/finals/late")
+    with pytest.raises(Complaint, match=r"late and base answered different.*'q399'"):
+        written(tmp_path, **inputs)
+
+
+def test_an_evaluation_without_answers_is_refused(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    (inputs["evaluations"][0] / "predictions.jsonl").write_text("")
+    with pytest.raises(Complaint, match=r"predictions\.jsonl is empty"):
+        written(tmp_path, **inputs)
+
+
+def test_a_declaration_without_models_still_has_its_page(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    inputs |= {"tokenizers": [], "models": [], "evaluations": []}
+    text = Page((written(tmp_path, **inputs) / "report.html").read_text()).text
+    assert "What was dropped" in text
+    assert "Results" not in text
+
+
+def test_at_most_three_examples_are_shown_of_each_reason(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build", text="one dropped paragraph")
+    html = (written(tmp_path, **inputs) / "report.html").read_text()
+    assert html.count("one dropped paragraph") == 1 + 3 + 3 * 3
