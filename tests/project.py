@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -15,6 +16,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from tiny import tiny_model
+
+from residency import declaration, graph
 
 REPOSITORY = Path(__file__).parents[1]
 PRIMER = ["01-anatomy.md", "02-nerves-and-juices.txt", "06-tests.html"]
@@ -82,18 +85,14 @@ class Project:
     def declare(self, params: dict[str, Any]) -> None:
         """Write params.yaml, and dvc.yaml from it."""
         YAML().dump(params, self.root / "params.yaml")
-        self.run("python", "-m", "residency.graph")
+        declared = declaration.load(self.root / "params.yaml")
+        (self.root / "dvc.yaml").write_text(graph.text(declared))
 
     def change(self, place: str, value: Any) -> None:
         """Declare another value at a dotted place."""
-        self.change_quietly(place, value)
-        self.declare(self.params())
-
-    def change_quietly(self, place: str, value: Any) -> None:
-        """Put another value into params.yaml and leave dvc.yaml alone."""
         params = self.params()
         set_at(params, place.split("."), value)
-        YAML().dump(params, self.root / "params.yaml")
+        self.declare(params)
 
     def recorded(self) -> dict[str, Any]:
         """What dvc.lock says of each stage."""
@@ -158,7 +157,8 @@ def tiny_params() -> dict[str, Any]:
         **params["sources"]["primer"],
         "path": f"data/raw/primer/{PRIMER[1]}",
     }
-    params["corpora"]["spare"] = {**params["corpora"]["textbook"], "sources": ["spare"]}
+    params["corpora"]["spare"] = copy.deepcopy(params["corpora"]["textbook"])
+    params["corpora"]["spare"]["sources"] = ["spare"]
     params["models"]["spare"] = {"weights": {"path": "data/raw/tiny"}}
     for model in params["models"].values():
         if "train" in model:
