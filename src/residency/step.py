@@ -14,7 +14,8 @@ import argparse
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -52,16 +53,14 @@ def run(step: Callable[..., None], section: Any) -> None:
             step(TypeAdapter(section).validate_python(values), **inputs, out=out)
 
 
-class complaints:
+@contextmanager
+def complaints() -> Iterator[None]:
     """Turn a Complaint into one line on stderr and exit status 1."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Complaint):
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(1) from None
+    try:
+        yield
+    except Complaint as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _declared(place: str) -> Any:
