@@ -15,6 +15,7 @@ incomplete marks as files in .snakemake. tests/test_properties.py fails when one
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -106,25 +107,28 @@ def _clear_the_dead() -> None:
     A job may outlive its Snakemake. It is waited for, lest two write one place.
     """
     left = list((STATE / "locks").glob("*"))
-    if left:
-        for pid, command in _outliving():
+    told: set[int] = set()
+    while left and (jobs := _at_work()):
+        for pid in sorted(jobs.keys() - told):
+            told.add(pid)
             print(
-                f"waiting for a job of an earlier run: {command} (process {pid}; "
+                f"waiting for a job of an earlier run: {jobs[pid]} (process {pid}; "
                 f"to start it over instead: kill {pid})",
                 file=sys.stderr,
             )
-            while psutil.pid_exists(pid):
-                time.sleep(0.5)
+        time.sleep(0.5)
     for path in left:
         path.unlink(missing_ok=True)
     shutil.rmtree(STATE / "incomplete", ignore_errors=True)
 
 
-def _outliving() -> list[tuple[int, str]]:
-    """Processes that hold a path in DVC's list of who writes what, and are alive."""
-    try:
-        writers = json.loads(Path(".dvc/tmp/rwlock").read_text())["write"]
-    except (FileNotFoundError, KeyError, json.JSONDecodeError):
-        return []
-    found = {int(each["pid"]): str(each["cmd"]) for each in writers.values()}
-    return [(pid, command) for pid, command in sorted(found.items()) if psutil.pid_exists(pid)]
+def _at_work() -> dict[int, str]:
+    """The processes in this folder that are a job, DVC's part or the step itself, by number."""
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # ended since, or another user's
+            words = process.cmdline()
+            job = "repro" in words or any(word.startswith("residency.") for word in words)
+            if job and Path(process.cwd()) == Path.cwd():
+                found[process.pid] = " ".join(words)
+    return found
