@@ -266,21 +266,22 @@ def code(module: str) -> tuple[Path, ...]:
     found: set[Path] = set()
 
     def walk(name: str) -> None:
-        path = CODE / f"{name}.py"
-        if path in found or not path.is_file():
+        package, _, own = name.removeprefix("residency").rpartition(".")
+        folder = CODE.joinpath(*package.split(".")[1:])
+        path = folder / f"{own}.py"
+        if path in found or not name.startswith("residency.") or not path.is_file():
             return
-        found.update(sorted(CODE.glob(f"{name}.*")))
+        found.update(folder.glob(f"{own}.*"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "residency":
+            if isinstance(node, ast.ImportFrom):
+                walk(str(node.module))
                 for alias in node.names:
-                    walk(alias.name)
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("residency."):
-                walk(str(node.module).removeprefix("residency."))
+                    walk(f"{node.module}.{alias.name}")
             elif isinstance(node, ast.Import):
                 for alias in node.names:
-                    walk(alias.name.removeprefix("residency."))
+                    walk(alias.name)
 
-    walk(module)
+    walk(f"residency.{module}")
     return tuple(sorted(CODE_PLACE / path.relative_to(CODE) for path in found))
 
 
@@ -329,8 +330,8 @@ def check(declaration: Declaration) -> None:
             "dvc.yaml is not the graph that params.yaml declares; "
             "to write it anew: python -m residency.graph"
         )
-    for theirs in sorted(CODE_PLACE.glob("*.*")):
-        ours = CODE / theirs.name
+    for theirs in sorted(path for path in CODE_PLACE.rglob("*.*") if path.suffix != ".pyc"):
+        ours = CODE / theirs.relative_to(CODE_PLACE)
         if not ours.is_file() or ours.read_bytes() != theirs.read_bytes():
             raise Complaint(
                 f"the code that runs is not the code in {CODE_PLACE} ({theirs.name} differs from "
