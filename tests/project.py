@@ -142,7 +142,8 @@ def environment() -> dict[str, str]:
         for who in ["AUTHOR", "COMMITTER"]
         for what in ["NAME", "EMAIL"]
     }
-    return {**os.environ, "PATH": commands, "PYTHONPATH": "src", **identity}
+    one_thread = {"OMP_NUM_THREADS": "1"}  # jobs run two at a time on models too small for more
+    return {**os.environ, "PATH": commands, "PYTHONPATH": "src", **identity, **one_thread}
 
 
 def tiny_params() -> dict[str, Any]:
@@ -168,6 +169,8 @@ def tiny_params() -> dict[str, Any]:
         questions["writer"].update(cloze=1)
     for tokenizer in params["tokenizers"].values():
         tokenizer.update(new_tokens=32)
+    for evaluation in params["evaluations"].values():
+        evaluation["models"] = [base, "resident"]
     params["report"]["resamples"] = 200
     return params
 

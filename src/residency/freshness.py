@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -64,15 +62,14 @@ def align(stages: list[Stage]) -> None:
 
 def changed() -> set[str]:
     """Names of the stages that DVC calls changed: by content, parameters, code or command."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if asked.returncode:
-        raise Complaint(f"dvc status failed:\n{asked.stderr.strip()}")
-    return set(json.loads(asked.stdout))
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(_wait_for_lock=True) as repo:  # as `dvc --wait-for-lock status` does
+            return set(repo.status())
+    except DvcException as error:
+        raise Complaint(f"dvc status failed: {error}") from None
 
 
 def _write(path: Path, content: str, when: float | None = None) -> None:
