@@ -123,6 +123,7 @@ def examine(exam: Exam, out: Path) -> None:
             if row.problem:
                 raise Unfit("bad row", row.problem)
             draft = reader.draft(exam.adapter, row)
+            fit.unambiguous(draft)
             id = draft.id or id
             if id in questions:
                 raise Unfit("duplicate id", f"first in {_place(questions[id])}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -72,7 +71,7 @@ def label(value: Any) -> str:
 
 
 def options(values: Iterable[Any]) -> tuple[str, ...]:
-    """At least two different options, none empty but trailing ones, which fall away; or Unfit."""
+    """At least two options, none empty but trailing ones, which fall away; or Unfit."""
     found = [text(value) for value in values]
     while found and not found[-1]:
         found.pop()
@@ -80,10 +79,28 @@ def options(values: Iterable[Any]) -> tuple[str, ...]:
         raise Unfit("fewer than two options", f"{len(found)}")
     if "" in found:
         raise Unfit("empty option", f"option {found.index('') + 1}, before the last one")
-    for option, count in Counter(found).items():
-        if count > 1:
-            raise Unfit("duplicate option", option)
     return tuple(found)
+
+
+def agree(answers: Sequence[int], named: str, options: Sequence[str]) -> None:
+    """Raise Unfit where the answer told in words is another of the options."""
+    folded = [_folded(option) for option in options]
+    if _folded(named) in folded and folded.index(_folded(named)) not in answers:
+        told = ", ".join(options[index] for index in answers)
+        raise Unfit("answers disagree", f"by letter {told!r:.80}, in words {named!r:.80}")
+
+
+def unambiguous(draft: Draft) -> None:
+    """Raise Unfit where a right option is worded like a wrong one, or all options alike.
+
+    Two wrong options alike do no harm: exams were published, and are scored, with such.
+    """
+    right = {draft.options[index] for index in draft.answers}
+    for index, option in enumerate(draft.options):
+        if option in right and index not in draft.answers:
+            raise Unfit("duplicate option", f"{option!r:.80} is right and wrong")
+    if draft.options and len(set(draft.options)) < 2:
+        raise Unfit("duplicate option", f"all are {draft.options[0]!r:.80}")
 
 
 _MARK = re.compile(r"\s*[(（\[【]?\s*([A-Za-zＡ-Ｚ])(?:\s*[)）\]】.．、:：]\s*|\s+)(?=\S)")

@@ -2,7 +2,8 @@
 
 Li et al. 2024, "MediQ: Question-Asking LLMs and a Benchmark for Reliable Interactive Clinical
 Reasoning", NeurIPS, arXiv 2406.00922; CC BY 4.0. The context is the whole case as written; the
-facts are the same in single statements, in the order in which they may be told instead.
+facts are the same in single statements, in the order in which they may be told instead. Where
+answer and answer_idx name two options, as in case 129, the row is in the ledger.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def draft(_adapter: MediQ, row: Row) -> Draft:
         raise Unfit("options are no mapping", f"{by_letter!r:.80}")
     options = fit.options(by_letter.values())
     letters = "".join(by_letter).upper()
+    answers = fit.answers(row.item.get("answer_idx"), "letters", options, letters)
+    fit.agree(answers, fit.text(row.item.get("answer")), options)
     facts = _facts(row.item.get("facts"))
     if not facts:
         raise Unfit("no facts", "")
@@ -52,7 +55,7 @@ def draft(_adapter: MediQ, row: Row) -> Draft:
         context=" ".join(each if each.endswith(".") else f"{each}." for each in sentences if each),
         facts=facts,
         options=options,
-        answers=fit.answers(row.item.get("answer_idx"), "letters", options, letters),
+        answers=answers,
         order=1,
     )
 

@@ -41,9 +41,7 @@ def draft(_adapter: MedQA, row: Row) -> Draft:
     options = fit.options(by_letter.values())
     letters = "".join(by_letter).upper()
     answers = fit.answers(row.item.get("answer_idx"), "letters", options, letters)
-    named = fit.text(row.item.get("answer"))
-    if named and answers != fit.answers(named.split("\n"), "text", options):
-        raise Unfit("answers disagree", f"answer_idx {row.item['answer_idx']!r}, answer {named!r}")
+    fit.agree(answers, fit.text(row.item.get("answer")), options)
     return Draft(
         kind=fit.by_count(answers),
         stem=stem,
