@@ -44,6 +44,36 @@ class Examined:
         return found
 
 
+FIELDS: dict[str, Any] = {
+    "id": None,
+    "context": None,
+    "stem": "stem",
+    "options": "options",
+    "answers": "answer",
+    "reference": None,
+    "indispensable": None,
+    "unacceptable": None,
+    "explanation": None,
+    "group": None,
+    "order": None,
+    "labels": {},
+}
+CSV = {"kind": "csv", "delimiter": ",", "encoding": "utf-8", "header": True}
+
+
+def tabular(format: str | dict[str, Any], fields: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A tabular adapter; fields that are not told are null, answers are letters."""
+    return {
+        "kind": "tabular",
+        "files": None,
+        "format": {"kind": format} if isinstance(format, str) else format,
+        "fields": FIELDS | fields,
+        "numbering": "letters",
+        "asks": "choice",
+        **more,
+    }
+
+
 def exam(path: Path, adapter: dict[str, Any] | str, split: Any = None) -> Exam:
     """A section; `adapter` is its kind where it has no other key."""
     return Exam.model_validate(

@@ -45,7 +45,7 @@ def test_withheld_and_impossible_keys_are_in_the_ledger(tmp_path: Path) -> None:
     section = exam(path, {"kind": "medmcqa", "cop": "zero"}, {"official": True})
     found = examined(tmp_path / "out", section)
     assert found.counts["rejected"] == {"no answer": 2, "unknown answer": 1}
-    assert [each["detail"] for each in found.rejected][0] == "withheld by the publisher"
+    assert found.rejected[0]["detail"] == "withheld by the publisher"
 
 
 def test_several_answers_in_name_only_are_single(tmp_path: Path) -> None:

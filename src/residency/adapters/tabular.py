@@ -41,7 +41,7 @@ class Csv(Section):
     """Delimited text."""
 
     kind: Literal["csv"] = Field(description="The format's name.")
-    delimiter: str = Field(min_length=1, max_length=1, description='Such as ",", ";" or "\\t".')
+    delimiter: str = Field(pattern=r'^[^\r\n"]$', description='Such as ",", ";" or "\\t".')
     encoding: Annotated[str, AfterValidator(_codec)] = Field(description="Such as utf-8, gb18030.")
     header: bool = Field(description="Whether line 1 names the columns; else they are 1, 2, ...")
 
@@ -193,7 +193,8 @@ class Tabular(Section):
     )
     asks: Literal["choice", "judgement", "propositions", "open"] = Field(
         description="choice: one right answer or several, by their number; judgement: one of a "
-        "fixed scale such as yes, no, maybe; propositions: each true or false; open: in words."
+        "fixed scale such as yes, no, maybe; propositions: each true or false, maybe none; open: in "
+        "words."
     )
 
 
@@ -264,7 +265,7 @@ def draft(adapter: Tabular, row: Row) -> Draft:
         stem, found, letters = _options(fields.options, stem, row)
         options = fit.options(found)
         given = of(fields.answers)
-        if adapter.asks == "propositions" and not _empty(given, adapter.numbering):
+        if adapter.asks == "propositions" and (given == [] or adapter.numbering == "flags"):
             answers = _none_or_some(given, adapter.numbering, options, letters)
         else:
             answers = fit.answers(given, adapter.numbering, options, letters)
@@ -272,8 +273,8 @@ def draft(adapter: Tabular, row: Row) -> Draft:
         if kind == "judgement" and len(answers) > 1:
             raise Unfit("unknown answer", f"{len(answers)} answers to a judgement")
         for name in ("indispensable", "unacceptable"):
-            value = of(getattr(fields, name))
-            marked[name] = _none_or_some(value, adapter.numbering, options, letters)
+            if column := getattr(fields, name):
+                marked[name] = _none_or_some(of(column), adapter.numbering, options, letters)
     order = _order(of(fields.order)) if fields.order else 0
     return Draft(
         id=fit.text(of(fields.id)),
@@ -337,15 +338,11 @@ def _after(stem: str) -> tuple[str, list[str]]:
     raise Unfit("fewer than two options", "the stem has no options marked A and B")
 
 
-def _empty(value: Any, numbering: fit.Numbering) -> bool:
-    return numbering != "flags" and not fit.passages(value)
-
-
 def _none_or_some(
     value: Any, numbering: fit.Numbering, options: tuple[str, ...], letters: str
 ) -> tuple[int, ...]:
     """As fit.answers, where none at all is right too."""
-    if value is None or _empty(value, numbering):
+    if numbering != "flags" and not fit.passages(value):
         return ()
     try:
         return fit.answers(value, numbering, options, letters)
