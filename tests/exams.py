@@ -68,6 +68,7 @@ def tabular(format: str | dict[str, Any], fields: dict[str, Any], **more: Any) -
         "files": None,
         "format": {"kind": format} if isinstance(format, str) else format,
         "fields": FIELDS | fields,
+        "missing": [],
         "numbering": "letters",
         "asks": "choice",
         **more,

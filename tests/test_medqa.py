@@ -46,7 +46,8 @@ def test_the_official_split_is_told_by_the_files(tmp_path: Path) -> None:
         ({"answer": "z"}, "answers disagree"),
         ({"answer_idx": "E"}, "unknown answer"),
         ({"answer_idx": None}, "no answer"),
-        ({"options": ["x", "y"]}, "options are no mapping"),
+        ({"options": ["x", "y"]}, "options not by letter"),
+        ({"options": {"opa": "x", "opb": "y"}}, "options not by letter"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_in_the_ledger(

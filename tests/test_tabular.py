@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,26 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     (tmp_path / "exam.parquet").write_text("no")
     with pytest.raises(Complaint, match="cannot be read as Parquet"):
         examined(tmp_path / "out", exam(tmp_path / "exam.parquet", adapter))
+
+
+def test_odd_values_of_parquet_reach_the_ledger(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    odd = {"fee": Decimal("1.5"), "raw": b"\xff", "day": date(2024, 5, 1), "score": float("nan")}
+    rows = [{**ROW, **odd}, {**ROW, **odd, "answer": ""}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "exam.parquet")
+    adapter = tabular("parquet", {"labels": {"score": "score", "day": "day"}})
+    found = examined(tmp_path / "out", exam(tmp_path / "exam.parquet", adapter))
+    assert found.questions[0].labels == {"score": "", "day": "2024-05-01"}
+    assert found.rejected[0]["item"]["fee"] == "1.5"
+
+
+def test_words_for_missing_cells_are_declared(tmp_path: Path) -> None:
+    rows = [{**ROW, "why": "nan"}, {**ROW, "answer": " N/A ", "why": "so"}]
+    found = sat(tmp_path, rows, {"explanation": "why"}, missing=["nan", "N/A"])
+    assert [each.explanation for each in found.questions] == [""]
+    assert found.counts["rejected"] == {"no answer": 1}
 
 
 def test_what_is_no_spreadsheet_is_refused(tmp_path: Path) -> None:

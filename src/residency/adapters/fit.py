@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -43,6 +44,8 @@ class Draft:
 def text(value: Any) -> str:
     """A cell as stripped text in Unicode NFC; raises Unfit where it is no single value."""
     if value is None:
+        return ""
+    if isinstance(value, float) and math.isnan(value):  # how some tables tell a missing cell
         return ""
     if isinstance(value, bool | list | dict):
         raise Unfit("not text", f"{value!r:.80}")
@@ -101,6 +104,13 @@ def unambiguous(draft: Draft) -> None:
             raise Unfit("duplicate option", f"{option!r:.80} is right and wrong")
     if draft.options and len(set(draft.options)) < 2:
         raise Unfit("duplicate option", f"all are {draft.options[0]!r:.80}")
+
+
+def by_letter(value: Any) -> tuple[tuple[str, ...], str]:
+    """Options from a mapping such as {"A": ...}, and the letters they are called; raises Unfit."""
+    if not isinstance(value, dict) or not all(re.fullmatch("[A-Za-z]", key) for key in value):
+        raise Unfit("options not by letter", f"{value!r:.80}")
+    return options(value.values()), "".join(value).upper()
 
 
 _MARK = re.compile(r"\s*[(（\[【]?\s*([A-Za-zＡ-Ｚ])(?:\s*[)）\]】.．、:：]\s*|\s+)(?=\S)")

@@ -36,11 +36,8 @@ def rows(_adapter: MediQ, path: Path) -> Iterator[Row]:
 def draft(_adapter: MediQ, row: Row) -> Draft:
     """The question of a case; raises Unfit."""
     stem = fit.asked(row.item.get("question"), "question")
-    by_letter, context = row.item.get("options"), row.item.get("context")
-    if not isinstance(by_letter, dict):
-        raise Unfit("options are no mapping", f"{by_letter!r:.80}")
-    options = fit.options(by_letter.values())
-    letters = "".join(by_letter).upper()
+    context = row.item.get("context")
+    options, letters = fit.by_letter(row.item.get("options"))
     answers = fit.answers(row.item.get("answer_idx"), "letters", options, letters)
     fit.agree(answers, fit.text(row.item.get("answer")), options)
     facts = _facts(row.item.get("facts"))

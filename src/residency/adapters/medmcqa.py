@@ -31,7 +31,7 @@ class MedMCQA(Section):
 
 def rows(_adapter: MedMCQA, path: Path) -> Iterator[Row]:
     """The rows of every .json and .jsonl file; the official split is told by the file's name."""
-    for file in raw.files_of(path, "*.json*"):
+    for file in raw.files_of(path, "*.json", "*.jsonl"):
         split = fit.split_named(file.stem)
         yield from (row._replace(split=split) for row in raw.jsonl_rows(file).rows)
 

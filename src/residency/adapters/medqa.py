@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from residency.adapters import fit, raw
-from residency.adapters.fit import Draft, Unfit
+from residency.adapters.fit import Draft
 from residency.adapters.raw import Row
 from residency.section import Section
 
@@ -35,11 +35,7 @@ def rows(_adapter: MedQA, path: Path) -> Iterator[Row]:
 def draft(_adapter: MedQA, row: Row) -> Draft:
     """The question of a row; raises Unfit, also where answer and answer_idx disagree."""
     stem = fit.asked(row.item.get("question"), "question")
-    by_letter = row.item.get("options")
-    if not isinstance(by_letter, dict):
-        raise Unfit("options are no mapping", f"{by_letter!r:.80}")
-    options = fit.options(by_letter.values())
-    letters = "".join(by_letter).upper()
+    options, letters = fit.by_letter(row.item.get("options"))
     answers = fit.answers(row.item.get("answer_idx"), "letters", options, letters)
     fit.agree(answers, fit.text(row.item.get("answer")), options)
     return Draft(

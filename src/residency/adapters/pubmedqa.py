@@ -49,7 +49,7 @@ def rows(adapter: PubMedQA, path: Path) -> Iterator[Row]:
     if not file.is_file():
         raise Complaint(f"path: no ori_pqal.json in {path}; expected it, or that file itself")
     records = list(raw.json_rows(file, records=None).rows)
-    labels = {row.key: row.item.get("final_decision", "") for row in records if not row.problem}
+    labels = {row.key: str(row.item.get("final_decision")) for row in records if not row.problem}
     by_id: dict[str, str] = {}
     if len(labels) == 1000 and set(labels.values()) == set(LABELS):
         by_id = official(labels, adapter.fold)

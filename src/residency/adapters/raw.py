@@ -228,11 +228,22 @@ def parquet_rows(path: Path) -> Table:
     from pyarrow import parquet
 
     try:
-        items = parquet.ParquetFile(path).read().to_pylist()
+        items = [_plain(each) for each in parquet.ParquetFile(path).read().to_pylist()]
     except (pyarrow.ArrowException, OSError) as error:
         raise Complaint(f"{path}: cannot be read as Parquet ({error})") from None
     rows = [Row(path, number, item) for number, item in enumerate(items, 1)]
     return Table(_paths(rows), rows)
+
+
+def _plain(value: Any) -> Any:
+    """A Parquet value as JSON could hold it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 BOM = b"\xef\xbb\xbf"
@@ -257,22 +268,20 @@ def _paths(rows: Iterable[Row]) -> list[str]:
     return list(found)
 
 
-def files_of(root: Path, pattern: str) -> list[Path]:
+def files_of(root: Path, *patterns: str) -> list[Path]:
     """The file itself, or the files in a folder that match a pattern, sorted; none is a Complaint.
 
     Names that begin with a dot are passed over.
     """
     if root.is_file():
         return [root]
-    found = [path for path in root.glob(pattern) if path.is_file()]
+    found = {path for each in patterns for path in root.glob(each) if path.is_file()}
     shown = [
         path
         for path in found
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
     if not shown:
-        there = sorted(path.name for path in root.iterdir())[:8]
-        raise Complaint(
-            f"path: no file {pattern} in {root}; there are: {', '.join(there) or 'none'}"
-        )
+        there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "none"
+        raise Complaint(f"path: no file {' or '.join(patterns)} in {root}; there are: {there}")
     return sorted(shown, key=lambda path: path.relative_to(root).as_posix())

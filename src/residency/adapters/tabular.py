@@ -187,14 +187,17 @@ class Tabular(Section):
     )
     format: Format = Field(description="How the file is written.")
     fields: Fields = Field(description="Which column or key holds what.")
+    missing: list[str] = Field(
+        description="Cells that hold just one of these words, such as nan, are empty."
+    )
     numbering: fit.Numbering = Field(
         description="How answers name options: letters A, B, ... or the options' own marks; from "
         "zero; from one; by their text; or flags, true or false for each option."
     )
     asks: Literal["choice", "judgement", "propositions", "open"] = Field(
         description="choice: one right answer or several, by their number; judgement: one of a "
-        "fixed scale such as yes, no, maybe; propositions: each true or false, maybe none; open: in "
-        "words."
+        "fixed scale such as yes, no, maybe; propositions: each true or false, maybe none; open: "
+        "in words."
     )
 
 
@@ -248,7 +251,7 @@ def draft(adapter: Tabular, row: Row) -> Draft:
     fields = adapter.fields
 
     def of(name: str | None) -> Any:
-        return None if name is None else lookup(row, name)
+        return None if name is None else _held(adapter, row, name)
 
     stem = fit.asked(of(fields.stem), fields.stem)
     contexts = fields.context if isinstance(fields.context, list) else [fields.context]
@@ -262,7 +265,7 @@ def draft(adapter: Tabular, row: Row) -> Draft:
         if not reference:
             raise Unfit("no answer", "no reference")
     else:
-        stem, found, letters = _options(fields.options, stem, row)
+        stem, found, letters = _options(adapter, stem, row)
         options = fit.options(found)
         given = of(fields.answers)
         if adapter.asks == "propositions" and (given == [] or adapter.numbering == "flags"):
@@ -297,20 +300,26 @@ def draft(adapter: Tabular, row: Row) -> Draft:
     )
 
 
-def _options(where: Options | None, stem: str, row: Row) -> tuple[str, list[Any], str]:
+def _held(adapter: Tabular, row: Row, name: str) -> Any:
+    value = lookup(row, name)
+    return None if isinstance(value, str) and value.strip() in adapter.missing else value
+
+
+def _options(adapter: Tabular, stem: str, row: Row) -> tuple[str, list[Any], str]:
     """The stem, without options that stood in it, the options, and the letters they are called."""
+    where = adapter.fields.options
     if isinstance(where, OptionsInStem):
         stem, found = _after(stem)
         return stem, list(found), fit.LETTERS
     if isinstance(where, OptionsGiven):
         return stem, list(where.given), fit.LETTERS
     if isinstance(where, OptionsInCell):
-        cell = fit.text(lookup(row, where.column))
+        cell = fit.text(_held(adapter, row, where.column))
         pieces = [piece.strip() for piece in cell.split(where.separator)]
         texts, letters = fit.unmarked([piece for piece in pieces if piece])
         return stem, list(texts), letters
     if isinstance(where, list):
-        return stem, [lookup(row, name) for name in where], fit.LETTERS
+        return stem, [_held(adapter, row, name) for name in where], fit.LETTERS
     values = lookup(row, where) if where else None
     if isinstance(values, dict):
         keys = [str(key).strip() for key in values]
