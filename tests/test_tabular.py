@@ -98,6 +98,11 @@ def test_keys_may_lie_in_one_another(tmp_path: Path) -> None:
             ("A cat", "a dog", "B"),
             "a dog",
         ),
+        ({"column": "o", "separator": "|"}, {"o": "B cell|T cell"}, ("B cell", "T cell"), "T cell"),
+        ("o", {"o": ["(A) x", "(B) y", ""]}, ("x", "y"), "y"),
+        ("o", {"o": ["B) x", "C) y", "E) z"]}, ("x", "y", "z"), "x"),
+        (["o", "p"], {"o": "A、x", "p": "B、y"}, ("x", "y"), "y"),
+        ("o", {"o": ["A w", "B x", "C y", "D z"]}, ("w", "x", "y", "z"), "x"),
         ("o", {"o": {"a": "x", "b": "y"}}, ("x", "y"), "y"),
         ("o", {"o": {"B": "x", "C": "y"}}, ("x", "y"), "x"),
         (["o", "p"], {"o": "x", "p": "y"}, ("x", "y"), "y"),
@@ -119,6 +124,12 @@ def test_options_may_be_told_in_many_ways(
     assert "A)" not in question.stem
     assert question.options == found
     assert question.options[question.answers[0]] == answer
+
+
+def test_an_empty_option_inside_a_cell_does_not_shift_the_others(tmp_path: Path) -> None:
+    rows = [{**ROW, "o": "x|y|z"}, {**ROW, "o": "x||z", "answer": "C"}]
+    found = sat(tmp_path, rows, {"options": {"column": "o", "separator": "|"}})
+    assert found.counts["rejected"] == {"empty option": 1}
 
 
 def test_a_stem_without_marked_options_is_in_the_ledger(tmp_path: Path) -> None:

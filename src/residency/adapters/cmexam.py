@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from residency.adapters import fit, raw
-from residency.adapters.fit import Draft
+from residency.adapters.fit import Draft, Unfit
 from residency.adapters.raw import Row
 from residency.section import Complaint, Section, nearest
 
@@ -59,7 +59,10 @@ def draft(_adapter: CMExam, row: Row) -> Draft:
     cells = {name: "" if value == "nan" else value for name, value in cells.items()}
     stem = fit.asked(cells["Question"], "Question")
     pieces = [piece.strip() for piece in re.split(r"\\n|\n", cells["Options"])]
-    texts, letters = fit.unmarked([piece for piece in pieces if piece])
+    pieces = [piece for piece in pieces if piece]
+    texts, letters = fit.unmarked(pieces)
+    if texts == pieces:
+        raise Unfit("options not marked", cells["Options"][:80])
     options = fit.options(texts)
     answers = fit.answers(cells["Answer"], "letters", options, letters)
     return Draft(

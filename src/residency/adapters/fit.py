@@ -113,21 +113,30 @@ def by_letter(value: Any) -> tuple[tuple[str, ...], str]:
     return options(value.values()), "".join(value).upper()
 
 
-_MARK = re.compile(r"\s*[(（\[【]?\s*([A-Za-zＡ-Ｚ])(?:\s*[)）\]】.．、:：]\s*|\s+)(?=\S)")
+_MARK = re.compile(r"\s*[(（\[【]?\s*([A-Za-zＡ-Ｚ])(?:\s*([)）\]】.．、:：])\s*|\s+)(?=\S)")
+_MOST_GAPS = 2
+_FEWEST_SPACED = 4
 
 
 def unmarked(values: Sequence[str]) -> tuple[list[str], str]:
     """Options without their marks "A. ", and the letters that answers call them by.
 
-    Marks count only where every option has one and they ascend. A gap stays a gap: of options
-    marked B, C, E the second is called C.
+    Marks count where every option has one and they ascend from A, with two gaps at most. A gap
+    stays a gap: of options marked B, C, E the second is called C. With nothing but a space after
+    the letter, four options or more must have one: "B cell" and "T cell" are no marks.
     """
-    found = [_MARK.match(value) for value in values]
-    letters = "".join(unicodedata.normalize("NFKC", each[1]).upper() for each in found if each)
-    ascending = letters == "".join(sorted(set(letters)))
-    if len(values) < 2 or len(letters) != len(values) or not ascending:
+    found = [each for each in map(_MARK.match, values) if each]
+    letters = "".join(unicodedata.normalize("NFKC", each[1]).upper() for each in found)
+    rest = [each.string[each.end() :] for each in found]
+    if (
+        len(values) < 2
+        or len(found) != len(values)
+        or letters != "".join(sorted(set(letters)))
+        or LETTERS.index(letters[-1]) >= len(values) + _MOST_GAPS
+        or not (all(each[2] for each in found) or len(values) >= _FEWEST_SPACED)
+        or len(set(rest)) == 1
+    ):
         return list(values), LETTERS[: len(values)]
-    rest = [value[each.end() :] for value, each in zip(values, found, strict=True) if each]
     return rest, letters
 
 

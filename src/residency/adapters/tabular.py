@@ -88,7 +88,7 @@ Format = Annotated[
 
 
 class OptionsInCell(Section):
-    """One cell holds all options; marks such as "A. " are taken off, and answers may name them."""
+    """One cell holds all options."""
 
     column: str = Field(description="The cell's column or key.")
     separator: str = Field(min_length=1, description='Between two options, such as "\\n" or "|".')
@@ -160,7 +160,8 @@ class Fields(Section):
     stem: str = Field(description="The question itself.")
     options: Options | None = Field(
         description="A key that holds a list or a mapping of them, or one column per option, or "
-        "how they are told otherwise; null for open questions."
+        'how they are told otherwise; null for open questions. Marks such as "A. " are taken '
+        "off, and answers by letters go by them."
     )
     answers: str | None = Field(description="The right answer or answers; null for open questions.")
     reference: str | None = Field(description="The model answer of an open question.")
@@ -315,11 +316,9 @@ def _options(adapter: Tabular, stem: str, row: Row) -> tuple[str, list[Any], str
         return stem, list(where.given), fit.LETTERS
     if isinstance(where, OptionsInCell):
         cell = fit.text(_held(adapter, row, where.column))
-        pieces = [piece.strip() for piece in cell.split(where.separator)]
-        texts, letters = fit.unmarked([piece for piece in pieces if piece])
-        return stem, list(texts), letters
+        return stem, *_unmarked(cell.split(where.separator))
     if isinstance(where, list):
-        return stem, [_held(adapter, row, name) for name in where], fit.LETTERS
+        return stem, *_unmarked([_held(adapter, row, name) for name in where])
     values = lookup(row, where) if where else None
     if isinstance(values, dict):
         keys = [str(key).strip() for key in values]
@@ -327,7 +326,15 @@ def _options(adapter: Tabular, stem: str, row: Row) -> tuple[str, list[Any], str
         return stem, list(values.values()), letters
     if not isinstance(values, list):
         raise Unfit("options are no list", f"{where!r} holds {values!r:.80}")
-    return stem, list(values), fit.LETTERS
+    return stem, *_unmarked(values)
+
+
+def _unmarked(values: list[Any]) -> tuple[list[str], str]:
+    """Options without marks, trailing empty ones fallen away, and the letters they are called."""
+    texts = [fit.text(value) for value in values]
+    while texts and not texts[-1]:
+        texts.pop()
+    return fit.unmarked(texts)
 
 
 def _after(stem: str) -> tuple[str, list[str]]:
