@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from exams import CSV, Examined, exam, examined, tabular, write_jsonl
+from exams import CSV, DATA, Examined, exam, examined, needs_data, tabular, write_jsonl
 
 from residency.section import Complaint
 
@@ -283,3 +284,67 @@ def test_a_folder_needs_a_pattern_that_matches(tmp_path: Path) -> None:
         section = exam(tmp_path / "raw", tabular("jsonl", {}, files=files))
         with pytest.raises(Complaint, match=said):
             examined(tmp_path / "out", section)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("path", "kind", "format", "fields", "more"),
+    [
+        (
+            "cmexam/val.xlsx",
+            "cmexam",
+            {"kind": "xlsx", "sheet": "Sheet1", "header": True},
+            {
+                "stem": "Question",
+                "options": {"column": "Options", "separator": "\\n"},
+                "answers": "Answer",
+                "explanation": "Explanation",
+            },
+            {"missing": ["nan"]},
+        ),
+        (
+            "medqa/en_5opt_first300.jsonl",
+            "medqa",
+            "jsonl",
+            {"stem": "question", "answers": "answer_idx", "labels": {"step": "meta_info"}},
+            {},
+        ),
+        (
+            "frenchmedmcqa",
+            "frenchmedmcqa",
+            {"kind": "json", "records": None},
+            {"id": "id", "stem": "question", "options": "answers", "answers": "correct_answers"},
+            {"files": "*.json"},
+        ),
+        (
+            "pubmedqa/ori_pqal.json",
+            {"kind": "pubmedqa", "setting": "reasoning-required", "fold": None},
+            {"kind": "json", "records": None},
+            {
+                "id": "@key",
+                "context": "CONTEXTS",
+                "stem": "QUESTION",
+                "options": {"given": ["yes", "no", "maybe"]},
+                "answers": "final_decision",
+                "explanation": "LONG_ANSWER",
+            },
+            {"asks": "judgement", "numbering": "text"},
+        ),
+    ],
+    ids=["cmexam", "medqa", "frenchmedmcqa", "pubmedqa"],
+)
+def test_a_mapping_reads_a_known_exam_as_its_adapter_does(
+    tmp_path: Path,
+    path: str,
+    kind: str | dict[str, Any],
+    format: str | dict[str, Any],
+    fields: dict[str, Any],
+    more: dict[str, Any],
+) -> None:
+    known = examined(tmp_path / "known", exam(DATA / path, kind, {"whole": "test"}))
+    adapter = tabular(format, fields, **more)
+    mapped = examined(tmp_path / "mapped", exam(DATA / path, adapter, {"whole": "test"}))
+    assert mapped.counts == known.counts
+    for ours, theirs in zip(mapped.questions, known.questions, strict=True):
+        labels = theirs.labels if fields.get("labels") else {}
+        assert ours == replace(theirs, labels=labels, origin=ours.origin)
