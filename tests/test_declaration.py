@@ -101,6 +101,30 @@ def test_the_default_declaration_is_good(place: Path) -> None:
         (setting("models.Bad-Name", {"weights": {"path": "data"}}), ["Bad-Name", "lower-case"]),
         (setting("exams.boards.split.train", 0.5), ["exams.boards.split", "unknown key 'train'"]),
         (setting("exams.rounds.split.dev", 0.9), ["exams.rounds.split", "more than 1"]),
+        (
+            setting("exams.rounds.adapter.kind", "tabula"),
+            ["exams.rounds.adapter:", "found kind 'tabula'; did you mean 'tabular'?", "mediq"],
+        ),
+        (
+            setting("exams.rounds.adapter.format.kind", "json-lines"),
+            ["exams.rounds.adapter.format:", "did you mean 'jsonl'?"],
+        ),
+        (
+            setting("exams.boards.adapter.format.encoding", "utf-9"),
+            ["exams.boards.adapter.format.encoding:", "such as utf-8", "'utf-9'"],
+        ),
+        (
+            setting("exams.boards.adapter.fields.options", {"seperator": "|"}),
+            ["exams.boards.adapter.fields.options:", "separator, after_stem, given"],
+        ),
+        (
+            setting("exams.boards.adapter.fields.options", {"separator": "|"}),
+            ["exams.boards.adapter.fields.options.column: missing"],
+        ),
+        (
+            setting("exams.boards.split", {"offical": True}),
+            ["exams.boards.split:", "column, train, whole, official"],
+        ),
         (setting("models.reader.train.method", "lora"), ["models.reader.train", "lora"]),
         (setting("models.reader.pack.options", "shown"), ["models.reader.pack.options", "null"]),
         (setting("models", []), ["models", "dictionary"]),

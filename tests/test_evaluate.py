@@ -211,6 +211,20 @@ def test_too_many_options_for_every_set_are_refused(model: Path, tmp_path: Path)
         sat(model, tmp_path, [question(7, kind="multiple", options=options)])
 
 
+def test_kinds_that_cannot_be_asked_are_refused_in_one_message(model: Path, tmp_path: Path) -> None:
+    asked = [question(0), question(1, kind="open", options=(), answers=())]
+    asked.append(question(2, kind="progressive", form="single"))
+    with pytest.raises(Complaint, match=r"2 of 3 questions are of another kind, first 'q1' \(open"):
+        sat(model, tmp_path, asked)
+
+
+def test_a_judgement_is_answered_like_a_single_choice(model: Path, tmp_path: Path) -> None:
+    judged = question(0, kind="judgement", options=("yes", "no", "maybe"))
+    out = sat(model, tmp_path, [judged])
+    (row,) = read_rows(out / "predictions.jsonl")
+    assert [each["options"] for each in row["candidates"]] == [[0], [1], [2]]
+
+
 def test_a_question_longer_than_the_models_context_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(Complaint, match=r"'q0' takes \d+ tokens .* at most the model's 512"):
         sat(model, tmp_path, [question(0, context="heart and lungs " * 300)])

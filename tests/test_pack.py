@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,19 @@ def test_a_conversation_longer_than_a_block_is_in_the_ledger(tiny: Path, tmp_pat
     (row,) = read_rows(tmp_path / "out" / "rejected.jsonl")
     assert (row["id"], row["reason"]) == ("q1", "too long")
     assert row["item"]["stem"] == "Long? " * 200
+
+
+def test_questions_of_a_kind_that_cannot_be_put_are_in_the_ledger(
+    tiny: Path, tmp_path: Path
+) -> None:
+    path = drills(tmp_path / "drills.jsonl", ["Short?", "Long?"])
+    first, second = questions(path)
+    write_rows(path, [first, replace(second, kind="open", reference="A long story.")])
+    made = packed(instruct(), tiny, [path], tmp_path / "out")
+    assert made["kept"]["documents"] == 1
+    (row,) = read_rows(tmp_path / "out" / "rejected.jsonl")
+    assert (row["id"], row["reason"]) == ("q1", "kind not learned")
+    assert row["detail"] == "open; learned are single, multiple, judgement"
 
 
 def test_nothing_left_to_learn_is_refused(tiny: Path, tmp_path: Path) -> None:

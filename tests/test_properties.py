@@ -52,7 +52,10 @@ OTHERWISE: dict[str, Any] = {
     "models.resident.tokenizer": "clinical",
 }
 BY_KEY: dict[str, Any] = {
-    "format": {"csv": "jsonl", "jsonl": "csv"},
+    "encoding": {"utf-8": "gb18030"},
+    "delimiter": {",": ";"},
+    "header": {True: False},
+    "asks": {"choice": "propositions"},
     "numbering": {"letters": "one", "zero": "one"},
     "unit": {"paragraph": "document"},
     "corpus": {"textbook": "spare"},

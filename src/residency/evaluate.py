@@ -54,8 +54,9 @@ def evaluate(protocol: Likelihood, model: Path, exam: Path, out: Path) -> None:
     `model`: a folder of build/models; `exam`: a split's .jsonl file. Right is who names exactly
     the right options. Of equally good candidates the first is chosen.
 
-    Raises Complaint where the exam is empty, a question with several right answers has more than
-    eight options, or a question is longer than the model's context.
+    Raises Complaint where the exam is empty, a question is of a kind that cannot be asked this way,
+    one with several right answers has more than eight options, or a question is longer than the
+    model's context.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -65,6 +66,13 @@ def evaluate(protocol: Likelihood, model: Path, exam: Path, out: Path) -> None:
         raise Complaint(
             f"{exam}: holds no question, expected at least one; "
             "evaluate another split, or give this one a share in the exam's section"
+        )
+    others = [question for question in asked if question.kind not in prompts.ASKED]
+    if others:
+        raise Complaint(
+            f"{exam}: {len(others)} of {len(asked)} questions are of another kind, first "
+            f"{others[0].id!r} ({others[0].kind}); likelihood asks {', '.join(prompts.ASKED)}: "
+            "evaluate another exam"
         )
     for question in asked:
         if question.kind == "multiple" and len(question.options) > MOST_OPTIONS:

@@ -13,6 +13,7 @@ packed by itself: what is passed over twice does not meet itself in one block.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -49,6 +50,9 @@ class Pack(Section):
         description="instruct: what the system turn says, the same as in the evaluations; null "
         "leaves it to the chat template, which may put one of its own; pretrain: null."
     )
+
+
+OTHER_KIND = "kind not learned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,11 @@ def pack(pack: Pack, tokenizer: Path, data: list[Path], out: Path) -> None:
         "bytes": sum(piece.bytes for piece in packed),
     }
     if kept["learned"] == 0:
+        reasons = Counter(each.reason for each in rejected)
+        left_out = f"{reasons['too long']} were too long, {reasons[OTHER_KIND]} of another kind"
         raise Complaint(
             f"{', '.join(pack.data)}: nothing to learn in {kept['documents']} documents of at most "
-            f"{pack.length} tokens ({len(rejected)} were too long); expected at least one token "
+            f"{pack.length} tokens ({left_out}); expected at least one token "
             "that follows another: give more data or raise pack.length"
         )
 
@@ -198,6 +204,12 @@ def _conversations(pack: Pack, coder: Any, path: Path, rejected: list[Rejected])
 
     assert pack.options is not None
     for question in questions(path):
+        if question.kind not in prompts.ASKED:
+            detail = f"{question.kind}; learned are {', '.join(prompts.ASKED)}"
+            rejected.append(
+                Rejected(id=question.id, reason=OTHER_KIND, detail=detail, item=question)
+            )
+            continue
         told = prompts.answer(question, question.answers)
         asked = prompts.prompt(coder, prompts.ask(question, pack.options), pack.system)
         answered = prompts.reply(coder, told)

@@ -19,6 +19,8 @@ from residency.records import Question
 from residency.section import Complaint
 
 SLOT = "RESIDENCY"
+ASKED = ("single", "multiple", "judgement")
+"""Kinds of question that `ask` and `answer` can put; a judgement is put as a single one."""
 
 
 def ask(question: Question, options: Literal["shown", "hidden"]) -> str:

@@ -15,7 +15,10 @@ from typing import Any, Literal
 
 from residency.files import read_rows, write_json, write_rows
 
-Kind = Literal["single", "multiple"]
+Kind = Literal["single", "multiple", "judgement", "propositions", "open", "progressive"]
+"""single: one option is right; multiple: several; judgement: one of a scale (yes, no, maybe);
+propositions: each option is true or false by itself, maybe none true; open: answered in words;
+progressive: asked while a case unfolds, by its facts or by the questions before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One exam question; `answers` are indexes into `options`."""
+    """One exam question; `answers` and the like are indexes into `options`, ascending."""
 
     id: str
     kind: Kind
@@ -52,10 +55,16 @@ class Question:
     labels: dict[str, str]
     language: str
     origin: dict[str, Any]  # where it came from: file and row, or document and characters
+    form: Kind | None = None  # of a progressive question: how it is answered
+    facts: tuple[str, ...] = ()  # of a progressive question: the context told one by one
+    order: int = 0  # place in the case from 1; 0 where the case has no order
+    indispensable: tuple[int, ...] = ()  # propositions that must be ticked
+    unacceptable: tuple[int, ...] = ()  # propositions that must not be
+    reference: str = ""  # the model answer of an open question
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", tuple(self.options))
-        object.__setattr__(self, "answers", tuple(self.answers))
+        for name in ("options", "answers", "facts", "indispensable", "unacceptable"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def asked(self) -> str:
@@ -83,9 +92,15 @@ def questions(path: Path) -> Iterator[Question]:
     return (Question(**row) for row in read_rows(path))
 
 
-def write_ledger(out: Path, kept: dict[str, int], rejected: Iterable[Rejected]) -> None:
-    """Write rejected.jsonl and counts.json ({"kept": {...}, "rejected": {reason: count}})."""
+def write_ledger(
+    out: Path, kept: dict[str, int], rejected: Iterable[Rejected], **totals: int
+) -> None:
+    """Write rejected.jsonl and counts.json ({"kept": {...}, "rejected": {reason: count}}).
+
+    `totals` stand beside these two, such as the rows that both add up to.
+    """
     rejected = list(rejected)
     write_rows(out / "rejected.jsonl", rejected)
     reasons = Counter(each.reason for each in rejected)
-    write_json(out / "counts.json", {"kept": kept, "rejected": dict(sorted(reasons.items()))})
+    counts = {**totals, "kept": kept, "rejected": dict(sorted(reasons.items()))}
+    write_json(out / "counts.json", counts)

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -92,3 +93,29 @@ def told_by(*keys: str) -> Discriminator:
         custom_error_type="untold",
         custom_error_message=f"expected a mapping with one of the keys {', '.join(keys)}",
     )
+
+
+def told_by_kind() -> Discriminator:
+    """Tell the members of a union apart by their `kind`; tag each `Tag("<its kind>")`."""
+
+    def tag(values: Any) -> str:
+        kind = values.get("kind") if isinstance(values, dict) else getattr(values, "kind", None)
+        return f"<{kind}>"
+
+    return Discriminator(tag)
+
+
+def known_kind(*kinds: str) -> BeforeValidator:
+    """Put around such a union: refuses an unknown kind by name, with the nearest known one."""
+
+    def check(values: Any) -> Any:
+        kind = values.get("kind") if isinstance(values, dict) else getattr(values, "kind", None)
+        if kind not in kinds:
+            raise PydanticCustomError(
+                "unknown_kind",
+                "expected a mapping with a known kind, found kind {kind}; {hint}",
+                {"kind": repr(kind), "hint": nearest(kind, kinds)},
+            )
+        return values
+
+    return BeforeValidator(check)

@@ -1,0 +1,1 @@
+"""How each known exam is written: a small module each, with its citation."""

@@ -1,0 +1,60 @@
+"""OpenStax: the exercises inside a textbook's CNXML modules.
+
+Betts et al. 2022, "Anatomy and Physiology 2e", OpenStax, openstax/osbooks-anatomy-physiology;
+CC BY 4.0. An exercise with options is a question by its solution's letters, "A and B" being two;
+one without is open, its solution the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from residency.adapters import fit, raw
+from residency.adapters.fit import Draft, Unfit
+from residency.adapters.raw import Row
+from residency.reading import cnxml
+from residency.reading.blocks import Unreadable
+from residency.section import Section
+
+
+class OpenStax(Section):
+    """An OpenStax book: its repository, or a folder of modules, or one module's index.cnxml."""
+
+    kind: Literal["openstax"] = Field(description="The adapter's name.")
+
+
+def rows(_adapter: OpenStax, path: Path) -> Iterator[Row]:
+    """The exercises of every module, numbered in each from 1; an unreadable module is one row."""
+    for file in raw.files_of(path, "**/*.cnxml"):
+        try:
+            for number, exercise in enumerate(cnxml.exercises(file.read_bytes()), 1):
+                yield Row(file, number, exercise._asdict())
+        except Unreadable as problem:
+            yield Row(file, 0, file.as_posix(), ": ".join(problem.args))
+
+
+def draft(_adapter: OpenStax, row: Row) -> Draft:
+    """The question of an exercise; raises Unfit."""
+    item = row.item
+    stem = fit.asked(item["stem"], "the problem")
+    solution = fit.text(item["solution"])
+    if not solution:
+        raise Unfit("no answer", "no solution")
+    section = [fit.text(each) for each in item["section"]]
+    labels = {"module": row.file.parent.name, "chapter": section[0] if section else ""}
+    if not item["options"]:
+        return Draft(id=item["id"], kind="open", stem=stem, reference=solution, labels=labels)
+    options = fit.options(item["options"])
+    answers = fit.answers(solution.rstrip("."), "letters", options)
+    return Draft(
+        id=item["id"],
+        kind=fit.by_count(answers),
+        stem=stem,
+        options=options,
+        answers=answers,
+        labels=labels,
+    )
