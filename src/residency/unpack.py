@@ -242,7 +242,7 @@ class _Walk:
             if not info.is_dir():
                 self._add(entries, info.filename, partial(archive.open, info), problem)
         self._foresee(sum(info.file_size for info in archive.infolist()), budget)
-        return entries
+        return _once(entries)
 
     def _tarred(self, stream: IO[bytes], budget: _Budget) -> list[_Entry]:
         archive = tarfile.TarFile(fileobj=stream)
@@ -258,7 +258,7 @@ class _Walk:
                 total += info.size
                 self._add(entries, info.name, partial(_extracted, archive, info), problem)
         self._foresee(total, budget)
-        return entries
+        return _once(entries)
 
     def _compressed(
         self, stream: IO[bytes], kind: str, file: str, budget: _Budget, spool: IO[bytes]
@@ -300,8 +300,9 @@ class _Walk:
             entries.append(_Entry(printable, open_it, problem=("unsafe path", printable)))
         else:
             tidy = PurePosixPath(printable)
-            if not any(part.startswith(".") for part in tidy.parts):
-                entries.append(_Entry(tidy.as_posix(), open_it, problem=problem))
+            if any(part.startswith(".") for part in tidy.parts):
+                return
+            entries.append(_Entry(tidy.as_posix(), open_it, problem=problem))
 
 
 def container(content: Path | bytes) -> str | None:
@@ -336,6 +337,19 @@ def zipped_format(stream: IO[bytes]) -> str | None:
 def opened(content: Path | bytes) -> IO[bytes]:
     """A stream of a raw file's content."""
     return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+
+
+def _once(entries: list[_Entry]) -> list[_Entry]:
+    """Entries of which no two that can be read have one name: the first is it."""
+    seen: set[str] = set()
+    marked = []
+    for entry in entries:
+        if entry.name in seen and not entry.problem:
+            problem = "duplicate name", "an earlier member of this name is read"
+            entry = entry._replace(problem=problem)
+        seen.add(entry.name)
+        marked.append(entry)
+    return marked
 
 
 def _uncompressed(stream: IO[bytes], kind: str) -> IO[bytes]:
