@@ -19,7 +19,7 @@ def test_encodings_are_recognised(encoding: str) -> None:
         "frilosité et prise de poids. Le diagnostic repose sur le dosage de la TSH, élevée\n"
         "où la sécrétion est basse. Le traitement a été décrit très tôt.\n"
     )
-    found = plain.decoded(text.replace("\n", "\r\n").encode(encoding))
+    found = plain.decode(text.replace("\n", "\r\n").encode(encoding), None)
     assert found == (text, encoding)
 
 
@@ -43,19 +43,19 @@ JAPANESE = "人間は考える葦である。カタカナとひらがなの文�
     ],
 )
 def test_the_encoding_found_is_told(text: str, encoding: str, as_found: str) -> None:
-    assert plain.decoded(text.encode(encoding)) == (text, as_found)
+    assert plain.decode(text.encode(encoding), None) == (text, as_found)
 
 
 def test_a_declared_encoding_is_the_only_one_tried() -> None:
     short = "素问".encode("gb18030")
-    assert plain.decoded(short, "gb18030") == ("素问", "gb18030")
+    assert plain.decode(short, "gb18030") == ("素问", "gb18030")
     with pytest.raises(Unreadable, match="not utf-8, as its source declares"):
-        plain.decoded(short, "utf-8")
+        plain.decode(short, "utf-8")
 
 
 def test_what_a_page_says_of_its_encoding_is_tried_before_guessing() -> None:
     page = '<html><meta charset="gb2312"><p>素问</p>'
-    assert plain.decoded(page.encode("gb18030")) == (page, "gb18030")
+    assert plain.decode(page.encode("gb18030"), None) == (page, "gb18030")
 
 
 def test_wrapped_lines_are_joined_and_long_ones_are_paragraphs() -> None:

@@ -209,7 +209,9 @@ def test_an_encrypted_member_is_said_to_be(tmp_path: Path) -> None:
 
 
 def test_a_name_twice_in_an_archive_is_read_once(tmp_path: Path) -> None:
-    path = put(tmp_path, "x.zip", zipped({"a.txt": b"one", "b.txt": b"two"}).replace(b"b.t", b"a.t"))
+    path = put(
+        tmp_path, "x.zip", zipped({"a.txt": b"one", "b.txt": b"two"}).replace(b"b.t", b"a.t")
+    )
     assert told(path) == [("src!/a.txt", None), ("src!/a.txt", "duplicate name"), ("src", None)]
 
 

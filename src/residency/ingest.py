@@ -30,7 +30,7 @@ from pydantic import Field, field_validator, model_validator
 from residency import fetch, step, workers
 from residency.files import sha256, write_json
 from residency.overlap import words
-from residency.reading import markup, plain
+from residency.reading import gutenberg, markup, plain
 from residency.reading import rows as rows_of_texts
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
 from residency.reading.formats import recognised
@@ -377,7 +377,7 @@ def _blocks(source: Source, raw: Raw, form: str) -> tuple[str | None, Iterator[B
         return _rows(source, raw.content, form)
     content = raw.content if isinstance(raw.content, bytes) else raw.content.read_bytes()
     if form in READERS:
-        text, encoding = plain.decoded(content, source.encoding)
+        text, encoding = plain.decode(content, source.encoding)
         del content
         return encoding, READERS[form](text)
     return None, _read_binary(content, form, source.language)
@@ -419,7 +419,7 @@ def _rows(
             sample = stream.read(_SAMPLE)
         if len(sample) == _SAMPLE:
             sample = sample[: sample.rfind(b"\n") + 1 or None]
-        encoding = plain.decoded(sample, source.encoding).encoding
+        encoding = plain.decode(sample, source.encoding).encoding
 
     def blocks() -> Iterator[Block | Lost]:
         assert source.rows is not None
@@ -433,7 +433,7 @@ _SAMPLE = 1 << 20  # bytes of a table to find its encoding by
 
 
 def _read_text(text: str) -> Iterator[Block | Lost]:
-    return plain.read(text)
+    return plain.read(gutenberg.unwrapped(text))
 
 
 def _read_latex(text: str) -> Iterator[Block | Lost]:

@@ -56,8 +56,13 @@ class Decoded(NamedTuple):
     encoding: str
 
 
-def decoded(content: bytes, encoding: str | None = None) -> Decoded:
-    """The text of a file; line ends become \\n.
+def decoded(content: bytes) -> str:
+    """The text of a file in whatever encoding it is found to be; see `decode`."""
+    return decode(content, None).text
+
+
+def decode(content: bytes, encoding: str | None) -> Decoded:
+    """The text of a file, and what it was encoded in; line ends become \\n.
 
     `encoding`: None tries UTF-8, UTF-16 and UTF-32, what a page declares of itself, and then what
     charset-normalizer finds. Raises Unreadable ("undecodable").
