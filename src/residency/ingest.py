@@ -13,23 +13,26 @@ the ledger and the next one is read.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 import orjson
 from pydantic import Field, field_validator, model_validator
 
 from residency import fetch, step, workers
 from residency.files import sha256, write_json
-from residency.overlap import words
+from residency.overlap import CJK
 from residency.reading import gutenberg, markup, plain
 from residency.reading import rows as rows_of_texts
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
@@ -38,6 +41,9 @@ from residency.reading.rows import Rows
 from residency.records import Document, Rejected
 from residency.section import Complaint, Section, Share
 from residency.unpack import HEAD, Limits, Raw, opened, raw_files, zipped_format
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Source(Section):
@@ -303,7 +309,7 @@ def _passages(source: Source, name: str, spool: Path, task: _Task, form: str) ->
             )
             if passage.part in source.parts:
                 documents += 1
-                words_kept += _word_count(passage.text)
+                words_kept += word_count(passage.text)
                 texts.write(document)
             else:
                 reject(document.id, passage.part, "a part that the source leaves out", document)
@@ -338,17 +344,41 @@ class _Spool:
             self.file.close()
 
 
-def _word_count(text: str) -> int:
-    """As many as `overlap.words` finds, without a list of those of a 200 MB line."""
-    if len(text) <= _PIECE:
-        return len(words(text))
-    count = start = 0
-    while start < len(text):
-        space = text.find(" ", start + _PIECE, start + 2 * _PIECE)
-        end = space if space > 0 else start + _PIECE
-        count += len(words(text[start:end]))
-        start = end
+def word_count(text: str) -> int:
+    """The length of `overlap.words`, but many times faster and without a list of 200 MB.
+
+    They differ only for characters that stand for several words, such as ½.
+    """
+    import numpy as np
+
+    kinds = _kinds()
+    count = 0
+    unfinished = False  # whether the piece before ends within a word
+    for start in range(0, len(text), _PIECE):
+        piece = unicodedata.normalize("NFC", text[start : start + _PIECE])
+        points = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), "<u4")
+        kind = kinds[np.minimum(points, len(kinds) - 1)]
+        inside = kind == 1
+        begins = inside[1:] & ~inside[:-1]
+        count += int((kind == 2).sum() + begins.sum()) + bool(inside[0] and not unfinished)
+        unfinished = bool(inside[-1])
     return count
+
+
+@cache
+def _kinds() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """For every code point: 2 is a word by itself, 1 is part of one, 0 is neither.
+
+    The last stands for all above it, which are Chinese characters or unassigned.
+    """
+    import numpy as np
+
+    alone, part = re.compile(f"[{CJK}]"), re.compile(r"[^\W_]")
+    kinds = np.zeros(0x20001, np.uint8)
+    for point in range(len(kinds)):
+        character = unicodedata.normalize("NFKC", chr(point))
+        kinds[point] = 2 if alone.search(character) else 1 if part.search(character) else 0
+    return kinds
 
 
 _PIECE = 1 << 20  # characters
@@ -433,7 +463,12 @@ _SAMPLE = 1 << 20  # bytes of a table to find its encoding by
 
 
 def _read_text(text: str) -> Iterator[Block | Lost]:
-    return plain.read(gutenberg.unwrapped(text))
+    if "gutenberg" in text[:_WRAPPING].casefold() + text[-_WRAPPING:].casefold():
+        text = gutenberg.unwrapped(text)
+    return plain.read(text)
+
+
+_WRAPPING = 100_000  # characters at either end in which Project Gutenberg's is sought
 
 
 def _read_latex(text: str) -> Iterator[Block | Lost]:

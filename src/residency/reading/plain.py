@@ -22,6 +22,7 @@ _WIDEST = 120
 """No one wraps lines by hand beyond this many characters: wider ones are whole paragraphs."""
 
 _SAMPLE = 4096  # bytes
+_ENOUGH = 16  # characters that are hardly plausible by chance
 _SAMPLE_LEGACY = 1 << 23  # bytes that charset-normalizer sees
 _NOISE = frozenset({"Cc", "Cn", "Co", "Cs"})
 _MARKS = {
@@ -93,8 +94,9 @@ def wide_encoding(content: bytes) -> str | None:
             text = codecs.getincrementaldecoder(name)("strict").decode(head)
         except UnicodeDecodeError:
             continue
-        if text and not any(map(_is_noise, text)):
-            good[name] = sum(character.isascii() for character in text)
+        plain = sum(character.isascii() for character in text)
+        if (plain or len(text) >= _ENOUGH) and not any(map(_is_noise, text)):
+            good[name] = plain
     return max(good, key=lambda name: good[name]) if good else None
 
 
@@ -131,6 +133,8 @@ def _lines(text: str) -> str:
 def _detected(content: bytes) -> Decoded:
     from charset_normalizer import from_bytes
 
+    if b"\0" in content:
+        raise Unreadable("undecodable", "binary: NUL bytes, and neither UTF-16 nor UTF-32")
     # The default threshold of 0.2 turns away real GB18030 books full of rare characters.
     sample = content
     if len(content) > _SAMPLE_LEGACY:
