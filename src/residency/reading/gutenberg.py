@@ -22,13 +22,13 @@ _START = re.compile(
     re.DOTALL,
 )
 _END = re.compile(
-    r"^[ \t]*(?:\*+\s*END OF (?:THE|THIS) PROJECT GUTENBERG"
-    r"|\**\s*(?:The )?End of (?:the |this )?Project Gutenberg)",
+    r"^[ \t]*(?:\*+[ \t]*END OF (?:THE|THIS) PROJECT GUTENBERG"
+    r"|\**[ \t]*(?:The )?End of (?:the |this )?Project Gutenberg)",
     re.MULTILINE | re.IGNORECASE,
 )
 _TYPED = re.compile(
-    r"\s*(?:This )?(?:e-?text |e-?book |file )?(?:was )?"
-    r"(?:Produced|Prepared|Transcribed|Scanned|Created|Digitized)(?: from .*?)? by\b",
+    r"\s*(?:This (?:file|book|e-?book|e-?text) was |e-?book |e-?text )?"
+    r"(?:produced|prepared|transcribed|scanned|created|digitized)(?: and \w+)?(?: by| from|,)",
     re.IGNORECASE,
 )
 _NAMED = "project gutenberg"

@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from html.entities import html5
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +44,9 @@ _KINDS: dict[str, tuple[int, Part | None]] = {
 }
 _WIDEST = 100
 """A cell that claims to cover more columns or rows than this covers no more."""
+
+_HOSTILE = ("amplification", "reference loop", "PARSE_HUGE", "Excessive", "limit")
+"""What libxml2 says of files that would cost too much."""
 
 _PARAGRAPHS = re.compile(rf"{BREAK}\s*{BREAK}")
 _SHEET = """<!DOCTYPE xsl:stylesheet [
@@ -114,20 +118,33 @@ def stylesheet(namespaces: dict[str, str], templates: str) -> etree.XSLT:
 def parsed(content: bytes) -> etree._ElementTree:
     """The tree of an XML file that is not trusted; no other file is read, nothing is fetched.
 
-    Entities that the file itself declares are replaced while libxml2 holds that they do not grow
-    out of proportion. Of others those of HTML are. Raises Unreadable.
+    Entities that the file itself declares are replaced as long as libxml2 holds that they do not
+    grow out of proportion. References that a DTD out of reach would explain become the characters
+    that HTML names so, or stay as they are written. Raises Unreadable.
     """
     from lxml import etree
 
-    try:
-        root = etree.XML(content, _parser())
-    except etree.XMLSyntaxError as error:
-        hostile = "ntity" in error.msg or "xcessive" in error.msg or "loop" in error.msg
-        raise Unreadable("hostile XML" if hostile else "unparsable", error.msg) from None
+    root = _root(content, resolve_entities=False)
     tree = root.getroottree()
     if tree.docinfo.doctype:
-        _settle_entities(root)
+        references = list(root.iter(etree.Entity))
+        declared = tree.docinfo.internalDTD
+        names = {each.name for each in declared.iterentities()} if declared is not None else set()
+        if any(each.name in names for each in references):
+            return _root(content, resolve_entities="internal").getroottree()
+        for each in references:
+            replace(each, html5.get(f"{each.name};", f"&{each.name};"))
     return tree
+
+
+def _root(content: bytes, *, resolve_entities: bool | str) -> etree._Element:
+    from lxml import etree
+
+    try:
+        return etree.XML(content, _parser(resolve_entities))
+    except etree.XMLSyntaxError as error:
+        hostile = any(sign in error.msg for sign in _HOSTILE)
+        raise Unreadable("hostile XML" if hostile else "unparsable", error.msg) from None
 
 
 def transformed(sheet: etree.XSLT, tree: etree._ElementTree | etree._Element) -> str:
@@ -261,30 +278,17 @@ def sentence(text: str) -> str:
 
 
 @cache
-def _parser() -> etree.XMLParser:
+def _parser(resolve_entities: bool | str) -> etree.XMLParser:
     from lxml import etree
 
     return etree.XMLParser(
-        resolve_entities="internal",
+        resolve_entities=resolve_entities,
         load_dtd=False,
         no_network=True,
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
     )
-
-
-def _settle_entities(root: etree._Element) -> None:
-    """Replace references that a DTD out of reach would explain by the characters HTML names so.
-
-    Names that HTML does not know stay as they are written.
-    """
-    from html.entities import html5
-
-    from lxml import etree
-
-    for entity in list(root.iter(etree.Entity)):
-        replace(entity, html5.get(f"{entity.name};", f"&{entity.name};"))
 
 
 def replace(node: etree._Element, text: str = "") -> None:
