@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -57,6 +58,9 @@ _STAMP = 100
 
 _PICTURE = 0.2
 """The share of a page from which on an image may be a scan."""
+
+_MOST_LINES = 1000
+"""A page with more lines than this is a drawing, and not searched for columns."""
 
 _TESSERACT = {
     "ar": "ara", "bg": "bul", "cs": "ces", "da": "dan", "de": "deu", "el": "ell", "en": "eng",
@@ -489,12 +493,16 @@ def _read_picture(
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         page.lost = Lost("scanned page", f"page {number}: {layer}, and Tesseract failed: {error}")
         return
-    if said and sum(len(line.text) for line in lines) < 2 * characters:
-        return  # the text layer says what there is to say
     if lines:
-        page.lines, page.turned = lines, []
+        page.lines += [line for line in lines if not any(_over(line, a) for a in page.lines)]
     else:
         page.lost = Lost("scanned page", f"page {number}: {layer}, and Tesseract found no words")
+
+
+def _over(line: Line, other: Line) -> bool:
+    """Whether two lines lie on one another."""
+    across = min(line.right, other.right) - max(line.left, other.left)
+    return across > 0 and min(line.top, other.top) > max(line.bottom, other.bottom)
 
 
 def _is_picture(handle: Any, edges: tuple[float, ...]) -> bool:
@@ -537,8 +545,8 @@ def _recognised(program: str, handle: Any, page: Page, language: str) -> list[Li
         with picture.open("wb") as file:
             file.write(f"P5 {across} {down} 255\n".encode())
             file.writelines(grey[row * stride : row * stride + across] for row in range(down))
-        page.bottom, page.top = 0.0, height
-        return _scan_lines(_tesseract(program, picture, language, scale), scale, height)
+        table = _tesseract(program, picture, language, scale)
+    return _scan_lines(table, scale, page.bottom + height)
 
 
 def _tesseract(program: str, picture: Path, language: str, scale: float) -> str:
@@ -549,6 +557,7 @@ def _tesseract(program: str, picture: Path, language: str, scale: float) -> str:
         capture_output=True,
         timeout=_OCR_SECONDS,
         check=False,
+        env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # many threads on few cores take far longer
     )
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -567,25 +576,31 @@ def _model(program: str, language: str) -> str:
     return wanted if wanted in installed else "eng"
 
 
-def _scan_lines(table: str, scale: float, height: float) -> list[Line]:
+def _scan_lines(table: str, scale: float, upper: float) -> list[Line]:
     """Lines from Tesseract's TSV: level, page, block, paragraph, line, word, box, sureness, text.
 
-    Raises ValueError where it is none.
+    A line is cut at wide gaps, where a table's cells end. `scale`: pixels to a point; `upper`:
+    the page's upper edge in points. Raises ValueError where it is no such table.
     """
     rows = list(csv.reader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or len(rows[0]) != 12 or rows[0][0] != "level":
         raise ValueError("it printed no table of words")
     words = [row for row in rows[1:] if len(row) == 12 and row[0] == "5" and row[11].strip()]
-    lines = []
+    lines: list[Line] = []
     for _, run in groupby(words, key=lambda row: row[1:5]):
-        found = list(run)
-        boxes = [[int(value) / scale for value in row[6:10]] for row in found]
-        left = min(box[0] for box in boxes)
-        right = max(box[0] + box[2] for box in boxes)
-        top = height - min(box[1] for box in boxes)
-        bottom = height - max(box[1] + box[3] for box in boxes)
-        text = _clean(" ".join(row[11].strip() for row in found))
-        lines.append(Line(text, left, bottom, right, top, top - bottom))
+        line: Line | None = None
+        for row in run:
+            left, below, width, height = (int(value) / scale for value in row[6:10])
+            top, bottom = upper - below, upper - below - height
+            text = _clean(row[11].strip())
+            if line is None or left - line.right > 1.5 * (line.top - line.bottom):
+                line = Line(text, left, bottom, left + width, top, 0.0)
+                lines.append(line)
+            else:
+                line.text += f" {text}"
+                line.right = left + width
+                line.top, line.bottom = max(line.top, top), min(line.bottom, bottom)
+            line.size = line.top - line.bottom
     size = median(line.size for line in lines) if lines else 0.0
     for line in lines:  # a box is as high as its letters, which says little about the type
         line.size = size
@@ -844,9 +859,12 @@ def _ordered(lines: list[Line], rtl: bool) -> Iterator[list[Line]]:
 def _gutter(lines: list[Line]) -> float | None:
     """The left edge of a column that has another one on its left, if the lines make columns.
 
-    Columns are filled: most of their lines are about as wide as the widest, and that is wide.
-    A table's are not.
+    Columns are filled: most of their lines are about as wide as the widest, and that is wide; or
+    they are long and run on by themselves, as an index does: each has lines that stand alone.
+    A table's do neither.
     """
+    if len(lines) > _MOST_LINES:
+        return None
     edges = Counter(round(line.left / 2) for line in lines)
     best: tuple[int, float] | None = None
     for edge, count in edges.items():
@@ -855,19 +873,38 @@ def _gutter(lines: list[Line]) -> float | None:
         gutter = min(line.left for line in lines if round(line.left / 2) == edge)
         left = [line for line in lines if line.right <= gutter + 3]
         right = [line for line in lines if line.left >= gutter - 3]
-        if len(left) < 3 or not _filled(left) or not _filled(right):
+        if len(left) < 3 or not _wide(left, right):
             continue
-        beside = sum(any(a.bottom < b.top and b.bottom < a.top for b in left) for a in right)
-        if beside >= 3 and (best is None or beside > best[0]):
+        beside = _partnered(right, left)
+        if beside < 3 or (best and beside <= best[0]):
+            continue
+        if (_filled(left) and _filled(right)) or (
+            min(len(left), len(right)) >= 15
+            and len(right) - beside >= 2
+            and len(left) - _partnered(left, right) >= 2
+        ):
             best = beside, gutter
     return best[1] if best else None
 
 
+def _wide(*columns: list[Line]) -> bool:
+    """Whether columns are wide enough for running text: eight times as wide as their type."""
+    return all(_width(column) > 8 * column[len(column) // 2].size for column in columns)
+
+
+def _width(lines: list[Line]) -> float:
+    """What nine lines of ten are not wider than."""
+    return sorted(line.right - line.left for line in lines)[int(0.9 * (len(lines) - 1))]
+
+
 def _filled(lines: list[Line]) -> bool:
-    widths = sorted(line.right - line.left for line in lines)
-    wide = widths[int(0.9 * (len(widths) - 1))]
-    size = lines[len(lines) // 2].size
-    return wide > 8 * size and sum(width > 0.7 * wide for width in widths) >= 0.5 * len(widths)
+    wide = 0.7 * _width(lines)
+    return sum(line.right - line.left > wide for line in lines) >= 0.5 * len(lines)
+
+
+def _partnered(lines: list[Line], others: list[Line]) -> int:
+    """How many lines have another one beside them."""
+    return sum(any(a.bottom < b.top and b.bottom < a.top for b in others) for a in lines)
 
 
 def _rows(lines: list[Line], rtl: bool) -> list[Line]:
