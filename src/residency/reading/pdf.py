@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -41,19 +42,25 @@ _CAPTION = re.compile(r"(?:Abb|Fig|Tab)\w*\.?\s*\d")
 _LEADERS = re.compile(r"(?:\s*[.·_]){4,}\s*")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\uffff]|\u00ad(?!$)")
 _LIGATURE = re.compile("[\ufb00-\ufb06]")
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d{1,9}")
 _BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlc]{1,7}))[-–—\])\s.]*", re.IGNORECASE)
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _WIDE = re.compile(rf"[\u3000-\u303f\uff00-\uffef{CJK}]")
 
-_ZONE = 0.2
+_ZONE = 0.12
 """Running heads and feet lie in this outer share of a page's height."""
+
+_NUMBER_ZONE = 0.2
+"""Page numbers alone, which are told by their counting, may lie farther in."""
 
 _STAMP = 100
 """A page with a picture and fewer characters of text than this may be a scan with a stamp."""
 
 _PICTURE = 0.2
 """The share of a page from which on an image may be a scan."""
+
+_MOST_LINES = 1000
+"""A page with more lines than this is a drawing, and not searched for columns."""
 
 _TESSERACT = {
     "ar": "ara", "bg": "bul", "cs": "ces", "da": "dan", "de": "deu", "el": "ell", "en": "eng",
@@ -123,14 +130,13 @@ def read(content: bytes, language: str = "en") -> Iterator[Block | Lost]:
     "empty".
     """
     pages, outline = _opened(content, language)
+    yield from _losses(pages)
     yield from _without_heads(pages)
     compounds = set[str]().union(*(page.compounds for page in pages))
     german = language.partition("-")[0] == "de"
     levels = {} if outline else _levels(pages)
     pending: list[Paragraph] = []
     for page in pages:
-        if page.lost:
-            yield page.lost
         _mark_headings(page, outline.get(page.number, []))
         for column in _columns(page):
             found = _paragraphs(column, page)
@@ -171,6 +177,16 @@ def _opened(content: bytes, language: str) -> tuple[list[Page], dict[int, list[B
         document.close()
 
 
+def _losses(pages: list[Page]) -> Iterator[Lost]:
+    """What was lost of each page; pages in a row that are broken are one loss."""
+    for reason, run in groupby(pages, key=lambda page: page.lost and page.lost.reason):
+        found = [page.lost for page in run if page.lost]
+        if reason == "broken page" and len(found) > 1:
+            yield Lost("broken page", f"{found[0].detail}, nor the {len(found) - 1} after it")
+        else:
+            yield from found
+
+
 def _page(document: Any, number: int, language: str) -> Page:
     from pypdfium2 import raw
 
@@ -209,11 +225,10 @@ def _read_text(page: Page, text: Any, rotation: int, edges: tuple[float, ...]) -
     if "-" in whole:
         page.compounds = _compounds(whole)
     page.rtl = _RTL.search(whole) is not None
+    layer = Layer(raw, text, rotation, edges, page.rtl)
     line: Line | None = None
-    for words, hyphen, left, bottom, right, top in _fragments(text, whole, count, page.rtl):
+    for words, hyphen, left, bottom, right, top in _fragments(layer, whole, count):
         found = Line(_clean(words), left, bottom, right, top, top - bottom)
-        if rotation:
-            _turn(found, rotation, edges)
         if len(words) > 3 and found.top - found.bottom > 2 * (found.right - found.left):
             page.turned.append(found)
         elif line and _beside(line, found):
@@ -225,6 +240,16 @@ def _read_text(page: Page, text: Any, rotation: int, edges: tuple[float, ...]) -
             line.text += "-"
             line = None
     return count
+
+
+class Layer(NamedTuple):
+    """A page's text in pdfium, and how the page is shown: turned clockwise by quarters."""
+
+    raw: Any  # pdfium's functions
+    text: Any
+    rotation: int
+    edges: tuple[float, ...]  # of the page before it is turned: left, bottom, right, top
+    rtl: bool
 
 
 class Fragment(NamedTuple):
@@ -242,13 +267,12 @@ class Fragment(NamedTuple):
     top: float
 
 
-def _fragments(text: Any, whole: str, count: int, rtl: bool) -> Iterator[Fragment]:
+def _fragments(layer: Layer, whole: str, count: int) -> Iterator[Fragment]:
     """A page's fragments in the order of its text; table rows are cut into cells."""
-    from pypdfium2 import raw
-
+    raw, text, rotation, _, rtl = layer
     straight = len(whole) == count  # else some characters have no place in the text
     first, last = raw.FS_RECTF(), raw.FS_RECTF()
-    box_of, rectangles = raw.FPDFText_GetLooseCharBox, raw.FPDFText_CountRects
+    box_of = raw.FPDFText_GetLooseCharBox
     found: list[Fragment] = []
     starts: list[int] = []
     doubtful: list[int] = []
@@ -261,6 +285,9 @@ def _fragments(text: Any, whole: str, count: int, rtl: bool) -> Iterator[Fragmen
             end = raw.FPDFText_GetCharIndexFromTextIndex(text, end)
         box_of(text, start, first)
         box_of(text, end, last)
+        if rotation:
+            _turn(layer, first)
+            _turn(layer, last)
         left, bottom, right, top = first.left, first.bottom, last.right, first.top
         size, other = top - bottom, last.top - last.bottom
         if size < other < 1.6 * size or size > 1.6 * other > 0:
@@ -268,7 +295,11 @@ def _fragments(text: Any, whole: str, count: int, rtl: bool) -> Iterator[Fragmen
         if right < left or rtl or last.bottom > first.top or last.top < first.bottom:
             left, right = min(left, last.left), max(right, first.right)
             bottom, top = min(bottom, last.bottom), max(top, last.top)
-        if right - left > 0.5 * size * len(words) or rectangles(text, start, end - start + 1) > 1:
+        if (
+            (" " in words and right - left > 0.65 * size * len(words))
+            or rtl
+            or _apart(layer, start, end, size)
+        ):
             doubtful.append(len(found))
         starts.append(start)
         found.append(Fragment(words, bool(match[2]), left, bottom, right, top))
@@ -276,27 +307,58 @@ def _fragments(text: Any, whole: str, count: int, rtl: bool) -> Iterator[Fragmen
     while doubtful:
         place = doubtful.pop()
         if place not in cut and 0 <= place < len(found):
-            cut[place] = list(_cells(text, found[place], starts[place], rtl))
+            cut[place] = list(_cells(layer, found[place], starts[place]))
             if len(cut[place]) > 1:  # a table's heads may be closer together than its cells
                 doubtful += (place - 1, place + 1)
     for place, fragment in enumerate(found):
         yield from cut.get(place, (fragment,))
 
 
-def _cells(text: Any, fragment: Fragment, start: int, rtl: bool) -> Iterator[Fragment]:
-    """Cut a fragment where a gap is much wider than its spaces, or all gaps are wide."""
-    from pypdfium2 import raw
+def _turn(layer: Layer, box: Any) -> None:
+    """Move a character's box to where it is seen on a rotated page."""
+    left, bottom, right, top = box.left, box.bottom, box.right, box.top
+    edges = layer.edges
+    if layer.rotation == 1:
+        moved = bottom, edges[2] - right, top, edges[2] - left
+    elif layer.rotation == 2:
+        moved = edges[2] - right, edges[3] - top, edges[2] - left, edges[3] - bottom
+    else:
+        moved = edges[3] - top, left, edges[3] - bottom, right
+    box.left, box.bottom, box.right, box.top = moved
 
+
+def _apart(layer: Layer, start: int, end: int, size: float) -> bool:
+    """Whether a fragment was drawn in pieces, with a wide gap between two of them."""
+    raw, text = layer.raw, layer.text
+    rectangles = raw.FPDFText_CountRects(text, start, end - start + 1)
+    if rectangles < 2 or layer.rotation:
+        return bool(rectangles > 1)
+    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+    before = 0.0
+    for index in range(rectangles):
+        raw.FPDFText_GetRect(text, index, left, top, right, bottom)
+        if index and left.value - before > 0.9 * size:
+            return True
+        before = right.value
+    return False
+
+
+def _cells(layer: Layer, fragment: Fragment, start: int) -> Iterator[Fragment]:
+    """Cut a fragment where a gap is much wider than its spaces, or all gaps are wide."""
     words, size = fragment.text, fragment.top - fragment.bottom
-    if rtl and _RTL.search(words):
-        words, left, right = _logical(text, words, start)
+    if layer.rtl and _RTL.search(words):
+        words, left, right = _logical(layer, words, start)
         yield fragment._replace(text=words, left=left, right=right)
         return
-    before, after = raw.FS_RECTF(), raw.FS_RECTF()
+    box_of = layer.raw.FPDFText_GetLooseCharBox
+    before, after = layer.raw.FS_RECTF(), layer.raw.FS_RECTF()
     gaps: list[tuple[float, float, int, int]] = []
     for space in _SPACES.finditer(words):
-        raw.FPDFText_GetLooseCharBox(text, start + space.start() - 1, before)
-        raw.FPDFText_GetLooseCharBox(text, start + space.end(), after)
+        box_of(layer.text, start + space.start() - 1, before)
+        box_of(layer.text, start + space.end(), after)
+        if layer.rotation:
+            _turn(layer, before)
+            _turn(layer, after)
         gaps.append((before.right, after.left, space.start(), space.end()))
     begin, left = 0, fragment.left
     if gaps:
@@ -309,13 +371,12 @@ def _cells(text: Any, fragment: Fragment, start: int, rtl: bool) -> Iterator[Fra
     yield fragment._replace(text=words[begin:], left=left)
 
 
-def _logical(text: Any, words: str, start: int) -> tuple[str, float, float]:
+def _logical(layer: Layer, words: str, start: int) -> tuple[str, float, float]:
     """Right-to-left text put right: pdfium turns round what a single glyph stands for.
 
     Glyphs that stand for nothing known are left out; also gives the outermost edges.
     """
-    from pypdfium2 import raw
-
+    raw, text = layer.raw, layer.text
     box = raw.FS_RECTF()
     x, y = ctypes.c_double(), ctypes.c_double()
     glyphs: list[tuple[float, str]] = []
@@ -325,6 +386,8 @@ def _logical(text: Any, words: str, start: int) -> tuple[str, float, float]:
     while wanted > 0 and (code := raw.FPDFText_GetUnicode(text, index)):
         raw.FPDFText_GetCharOrigin(text, index, x, y)
         raw.FPDFText_GetLooseCharBox(text, index, box)
+        if layer.rotation:
+            _turn(layer, box)
         if raw.FPDFText_GetTextIndexFromCharIndex(text, index) >= 0:
             wanted -= 1
         if raw.FPDFText_HasUnicodeMapError(text, index) != 1:
@@ -356,20 +419,6 @@ def _clean(text: str) -> str:
         text = text.replace("\u00a0", " ")
     text = _UNSEEN.sub("", text)
     return _LEADERS.sub(" … ", text).strip() if "...." in text or ". . ." in text else text
-
-
-def _turn(line: Line, rotation: int, edges: tuple[float, ...]) -> None:
-    """Where a line is seen on a page that is shown rotated by quarter turns clockwise."""
-    x0, y0, x1, y1 = edges
-    left, bottom, right, top = line.left, line.bottom, line.right, line.top
-    if rotation == 1:
-        line.left, line.bottom, line.right, line.top = bottom, x1 - right, top, x1 - left
-    elif rotation == 2:
-        line.left, line.bottom, line.right, line.top = x1 - right, y1 - top, x1 - left, y1 - bottom
-    else:
-        line.left, line.bottom, line.right, line.top = y1 - top, left, y1 - bottom, right
-    del x0, y0
-    line.size = min(line.size, line.top - line.bottom) or line.top - line.bottom
 
 
 def _beside(line: Line, found: Line) -> bool:
@@ -444,12 +493,16 @@ def _read_picture(
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         page.lost = Lost("scanned page", f"page {number}: {layer}, and Tesseract failed: {error}")
         return
-    if said and sum(len(line.text) for line in lines) < 2 * characters:
-        return  # the text layer says what there is to say
     if lines:
-        page.lines, page.turned = lines, []
+        page.lines += [line for line in lines if not any(_over(line, a) for a in page.lines)]
     else:
         page.lost = Lost("scanned page", f"page {number}: {layer}, and Tesseract found no words")
+
+
+def _over(line: Line, other: Line) -> bool:
+    """Whether two lines lie on one another."""
+    across = min(line.right, other.right) - max(line.left, other.left)
+    return across > 0 and min(line.top, other.top) > max(line.bottom, other.bottom)
 
 
 def _is_picture(handle: Any, edges: tuple[float, ...]) -> bool:
@@ -492,8 +545,8 @@ def _recognised(program: str, handle: Any, page: Page, language: str) -> list[Li
         with picture.open("wb") as file:
             file.write(f"P5 {across} {down} 255\n".encode())
             file.writelines(grey[row * stride : row * stride + across] for row in range(down))
-        page.bottom, page.top = 0.0, height
-        return _scan_lines(_tesseract(program, picture, language, scale), scale, height)
+        table = _tesseract(program, picture, language, scale)
+    return _scan_lines(table, scale, page.bottom + height)
 
 
 def _tesseract(program: str, picture: Path, language: str, scale: float) -> str:
@@ -504,6 +557,7 @@ def _tesseract(program: str, picture: Path, language: str, scale: float) -> str:
         capture_output=True,
         timeout=_OCR_SECONDS,
         check=False,
+        env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # many threads on few cores take far longer
     )
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -522,25 +576,31 @@ def _model(program: str, language: str) -> str:
     return wanted if wanted in installed else "eng"
 
 
-def _scan_lines(table: str, scale: float, height: float) -> list[Line]:
+def _scan_lines(table: str, scale: float, upper: float) -> list[Line]:
     """Lines from Tesseract's TSV: level, page, block, paragraph, line, word, box, sureness, text.
 
-    Raises ValueError where it is none.
+    A line is cut at wide gaps, where a table's cells end. `scale`: pixels to a point; `upper`:
+    the page's upper edge in points. Raises ValueError where it is no such table.
     """
     rows = list(csv.reader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or len(rows[0]) != 12 or rows[0][0] != "level":
         raise ValueError("it printed no table of words")
     words = [row for row in rows[1:] if len(row) == 12 and row[0] == "5" and row[11].strip()]
-    lines = []
+    lines: list[Line] = []
     for _, run in groupby(words, key=lambda row: row[1:5]):
-        found = list(run)
-        boxes = [[int(value) / scale for value in row[6:10]] for row in found]
-        left = min(box[0] for box in boxes)
-        right = max(box[0] + box[2] for box in boxes)
-        top = height - min(box[1] for box in boxes)
-        bottom = height - max(box[1] + box[3] for box in boxes)
-        text = _clean(" ".join(row[11].strip() for row in found))
-        lines.append(Line(text, left, bottom, right, top, top - bottom))
+        line: Line | None = None
+        for row in run:
+            left, below, width, height = (int(value) / scale for value in row[6:10])
+            top, bottom = upper - below, upper - below - height
+            text = _clean(row[11].strip())
+            if line is None or left - line.right > 1.5 * (line.top - line.bottom):
+                line = Line(text, left, bottom, left + width, top, 0.0)
+                lines.append(line)
+            else:
+                line.text += f" {text}"
+                line.right = left + width
+                line.top, line.bottom = max(line.top, top), min(line.bottom, bottom)
+            line.size = line.top - line.bottom
     size = median(line.size for line in lines) if lines else 0.0
     for line in lines:  # a box is as high as its letters, which says little about the type
         line.size = size
@@ -551,39 +611,46 @@ def _scan_lines(table: str, scale: float, height: float) -> list[Line]:
 
 
 class Seen(NamedTuple):
-    """A line in the outer zone of a page."""
+    """A line in the outer zone of a page, and the numbers in it."""
 
     page: Page
     line: Line
-    number: int | None  # where it is nothing but a page number
+    numbers: tuple[int, ...]
 
 
 def _without_heads(pages: list[Page]) -> Iterator[Lost]:
     """Take running heads, feet and page numbers off the pages; one Lost for each distinct one.
 
     A line in the outer zone is one if the same stands at the same height one or two pages away,
-    digits apart; so is one at a height where most pages have one. A bare number must also count
-    the pages.
+    where its numbers may count the pages; a line that is a number must. So is one in the type
+    and at the height that most pages have one at.
     """
     zones: dict[tuple[bool, str], list[Seen]] = defaultdict(list)
     for page in pages:
         for is_top, line in _outermost(page):
             match = _BARE.fullmatch(line.text)
-            number = _number(match) if match else None
-            key = "#" if number is not None else _DIGITS.sub("#", line.text.casefold())
-            zones[is_top, key].append(Seen(page, line, number))
+            numbers: tuple[int, ...]
+            if match:
+                key, numbers = "#", (_number(match),)
+            else:
+                key = _DIGITS.sub("#", line.text.casefold())
+                numbers = tuple(map(int, _DIGITS.findall(line.text)))
+            if match or any(map(str.isalpha, key)):
+                zones[is_top, key].append(Seen(page, line, numbers))
     heads: dict[tuple[bool, str], list[Seen]] = {}
     for place, seen in zones.items():
-        repeated = [each for at, each in enumerate(seen) if _repeated(each, seen, at, len(pages))]
+        repeated = [
+            each for at, each in enumerate(seen) if _repeated(each, place[1], seen, at, len(pages))
+        ]
         if repeated:
             heads[place] = repeated
     _add_slots(zones, heads)
     gone: dict[int, set[int]] = defaultdict(set)
-    for _, found in sorted(heads.items()):
+    for (_, key), found in sorted(heads.items()):
         for each in found:
             gone[each.page.number].add(id(each.line))
         count = len({each.page.number for each in found})
-        text = "page number" if found[0].number is not None else found[0].line.text
+        text = "page number" if key == "#" else found[0].line.text
         yield Lost("running head", f"{text} on {count} page{'s' * (count > 1)}")
     for page in pages:
         if page.number in gone:
@@ -592,9 +659,10 @@ def _without_heads(pages: list[Page]) -> Iterator[Lost]:
 
 def _outermost(page: Page) -> Iterator[tuple[bool, Line]]:
     """The lines of the two outermost rows at the top (True) and at the bottom of a page."""
-    margin = _ZONE * (page.top - page.bottom)
-    upper = [line for line in page.lines if line.bottom > page.top - margin]
-    lower = [line for line in page.lines if line.top < page.bottom + margin]
+    height = page.top - page.bottom
+    far = _NUMBER_ZONE * height
+    upper = [line for line in page.lines if line.bottom > page.top - far]
+    lower = [line for line in page.lines if line.top < page.bottom + far]
     upper.sort(key=lambda line: -line.top)
     lower.sort(key=lambda line: line.bottom)
     for is_top, lines in ((True, upper), (False, lower)):
@@ -606,10 +674,12 @@ def _outermost(page: Page) -> Iterator[tuple[bool, Line]]:
                 edge = line
             if rows > 2:
                 break
-            yield is_top, line
+            depth = page.top - line.bottom if is_top else line.top - page.bottom
+            if depth < _ZONE * height or _BARE.fullmatch(line.text):
+                yield is_top, line
 
 
-def _number(match: re.Match[str]) -> int | None:
+def _number(match: re.Match[str]) -> int:
     """The value of a page number in arabic or roman digits."""
     if match[1]:
         return int(match[1])
@@ -617,14 +687,15 @@ def _number(match: re.Match[str]) -> int | None:
     return sum(-a if a < b else a for a, b in pairwise([*values, 0]))
 
 
-def _repeated(each: Seen, seen: list[Seen], place: int, pages: int) -> bool:
-    if each.number is not None and pages == 1:
-        return each.number == each.page.number
+def _repeated(each: Seen, key: str, seen: list[Seen], place: int, pages: int) -> bool:
+    if key == "#" and pages == 1:
+        return each.numbers == (each.page.number,)
     for other in seen[max(0, place - 4) : place + 5]:
         apart = other.page.number - each.page.number
         if not 0 < abs(apart) <= 2 or abs(other.line.bottom - each.line.bottom) > 3:
             continue
-        if each.number is None or other.number == each.number + apart:
+        steps = {b - a for a, b in zip(each.numbers, other.numbers, strict=True)}
+        if steps <= ({apart} if key == "#" else {0, apart}):
             return True
     return False
 
@@ -732,7 +803,7 @@ def _levels(pages: list[Page]) -> dict[int, int]:
     if not sizes:
         return {}
     body = sizes.most_common(1)[0][0]
-    larger = sorted((size for size in sizes if size > 1.15 * body), reverse=True)
+    larger = sorted((size for size in sizes if size > 1.25 * body), reverse=True)
     if sum(sizes[size] for size in larger) > 0.1 * sum(sizes.values()):
         return {}
     return {size: min(rank, 6) for rank, size in enumerate(larger, 1)}
@@ -788,9 +859,12 @@ def _ordered(lines: list[Line], rtl: bool) -> Iterator[list[Line]]:
 def _gutter(lines: list[Line]) -> float | None:
     """The left edge of a column that has another one on its left, if the lines make columns.
 
-    Columns are filled: most of their lines are about as wide as the widest, and that is wide.
-    A table's are not.
+    Columns are filled: most of their lines are about as wide as the widest, and that is wide; or
+    they are long and run on by themselves, as an index does: each has lines that stand alone.
+    A table's do neither.
     """
+    if len(lines) > _MOST_LINES:
+        return None
     edges = Counter(round(line.left / 2) for line in lines)
     best: tuple[int, float] | None = None
     for edge, count in edges.items():
@@ -799,19 +873,38 @@ def _gutter(lines: list[Line]) -> float | None:
         gutter = min(line.left for line in lines if round(line.left / 2) == edge)
         left = [line for line in lines if line.right <= gutter + 3]
         right = [line for line in lines if line.left >= gutter - 3]
-        if len(left) < 3 or not _filled(left) or not _filled(right):
+        if len(left) < 3 or not _wide(left, right):
             continue
-        beside = sum(any(a.bottom < b.top and b.bottom < a.top for b in left) for a in right)
-        if beside >= 3 and (best is None or beside > best[0]):
+        beside = _partnered(right, left)
+        if beside < 3 or (best and beside <= best[0]):
+            continue
+        if (_filled(left) and _filled(right)) or (
+            min(len(left), len(right)) >= 15
+            and len(right) - beside >= 2
+            and len(left) - _partnered(left, right) >= 2
+        ):
             best = beside, gutter
     return best[1] if best else None
 
 
+def _wide(*columns: list[Line]) -> bool:
+    """Whether columns are wide enough for running text: eight times as wide as their type."""
+    return all(_width(column) > 8 * column[len(column) // 2].size for column in columns)
+
+
+def _width(lines: list[Line]) -> float:
+    """What nine lines of ten are not wider than."""
+    return sorted(line.right - line.left for line in lines)[int(0.9 * (len(lines) - 1))]
+
+
 def _filled(lines: list[Line]) -> bool:
-    widths = sorted(line.right - line.left for line in lines)
-    wide = widths[int(0.9 * (len(widths) - 1))]
-    size = lines[len(lines) // 2].size
-    return wide > 8 * size and sum(width > 0.7 * wide for width in widths) >= 0.5 * len(widths)
+    wide = 0.7 * _width(lines)
+    return sum(line.right - line.left > wide for line in lines) >= 0.5 * len(lines)
+
+
+def _partnered(lines: list[Line], others: list[Line]) -> int:
+    """How many lines have another one beside them."""
+    return sum(any(a.bottom < b.top and b.bottom < a.top for b in others) for a in lines)
 
 
 def _rows(lines: list[Line], rtl: bool) -> list[Line]:
@@ -891,7 +984,9 @@ def _paragraphs(run: list[Line], page: Page) -> list[Paragraph]:
 
 
 def _paragraph(lines: list[Line], page: Page, room: float) -> Paragraph:
-    return Paragraph(lines, page.number, room < 2 * lines[-1].size)
+    end = lines[-1]
+    wide = end.right - end.left > 12 * end.size
+    return Paragraph(lines, page.number, wide and room < 2 * end.size)
 
 
 def _parted(
@@ -915,7 +1010,7 @@ def _parted(
         or abs(a.size - b.size) > 0.13 * larger
     ):
         return True
-    if a.text.endswith(_HYPHENS) and b.text[:1].islower():
+    if _hyphenated(a.text) and b.text[:1].isalnum():
         return False
     if shift > 0.6 * a.size and (then is None or then < 0.6 * a.size):
         return True
@@ -943,7 +1038,7 @@ def _unfinished(pending: list[Paragraph], first: Paragraph) -> Paragraph | None:
             continue
         if end.size > 1.08 * begin.size or _ENDS.search(end.text):
             return None
-        if begin.text[0].islower() or end.text.endswith(_HYPHENS):
+        if begin.text[0].islower() or _hyphenated(end.text):
             return earlier
         return earlier if earlier.full and not _ITEM.match(begin.text) else None
     return None
@@ -968,7 +1063,7 @@ def _joined(lines: Iterable[str], compounds: set[str], german: bool) -> str:
     for line in lines:
         if not told:
             told = line
-        elif told.endswith(_HYPHENS) and told[-2:-1].isalpha():
+        elif _hyphenated(told):
             head = line.split(" ", 1)[0]
             tail = told.rsplit(" ", 1)[-1][:-1]
             if german and told[-1] == "-" and head in _SUSPENDED:
@@ -982,6 +1077,10 @@ def _joined(lines: Iterable[str], compounds: set[str], german: bool) -> str:
         else:
             told += f" {line}"
     return told
+
+
+def _hyphenated(line: str) -> bool:
+    return line.endswith(_HYPHENS) and line[-2:-1].isalpha()
 
 
 def _broken(tail: str, head: str, compounds: set[str]) -> bool:
