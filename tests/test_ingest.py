@@ -401,9 +401,10 @@ def test_a_line_of_200_mb_is_read_in_bounded_time_and_memory(tmp_path: Path, enc
     row = next(read_rows(tmp_path / "out/files.jsonl"))
     assert (row["encoding"], row["lost"]) == (encoding, 0)
     assert row["words"] == 6 * document.text.count("word")
+    assert len(document.text) == document.end - document.start
 
 
-@given(st.text("ab1_ ,。素問ｱｶﾞＡé\u0301\U00020000𝐀😀\n") | st.text(st.characters(codec="latin-1")))
+@given(st.text("ab1_ ,。素問アé\u0301\U00020000𝐀😀\n") | st.text(st.characters(codec="latin-1")))
 def test_words_are_counted_as_they_are_found(text: str) -> None:
     text = re.sub("[¼½¾¨¯´¸]", "", text)  # stand for several words
     assert word_count(text) == len(words(text))

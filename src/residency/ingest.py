@@ -15,12 +15,11 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -207,6 +206,17 @@ def _line(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def _pieces(document: Document) -> Iterator[bytes]:
+    """A document's line. orjson sets eight bytes aside for each one of a text, so in pieces."""
+    if len(document.text) <= _PIECE:
+        yield _line(document)
+        return
+    yield _line(replace(document, text="")).removesuffix(b'"}\n')
+    for start in range(0, len(document.text), _PIECE):
+        yield orjson.dumps(document.text[start : start + _PIECE])[1:-1]
+    yield b'"}\n'
+
+
 def _append(whole: IO[bytes], path: Path) -> None:
     if path.exists():
         with path.open("rb") as part:
@@ -334,7 +344,7 @@ class _Spool:
     def write(self, value: Any) -> None:
         if self.file is None:
             self.file = self.path.open("wb")
-        self.file.write(_line(value))
+        self.file.writelines(_pieces(value) if isinstance(value, Document) else [_line(value)])
 
     def __enter__(self) -> Self:
         return self

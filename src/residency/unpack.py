@@ -55,7 +55,9 @@ class Limits(Section):
     members: int = Field(ge=1, description="Most files that one archive may hold.")
     depth: int = Field(ge=0, description="How deep archives may lie in archives; 0 opens none.")
     seconds: float = Field(gt=0, description="Longest that reading one file may take.")
-    memory_bytes: int = Field(ge=1, description="Most memory that reading one file may take.")
+    memory_bytes: int = Field(
+        ge=50_000_000, description="Most memory that reading one file may take."
+    )
 
 
 class Raw(NamedTuple):

@@ -102,7 +102,8 @@ class _Worker:
     def __init__(self, work: Callable[[Any], Any], allowance: Allowance) -> None:
         # Not fork: a fork would take over other children's pipes and this process's memory.
         context = get_context("forkserver")
-        context.set_forkserver_preload(["residency.ingest"])
+        # numpy takes memory of its own, which is not to count as a job's.
+        context.set_forkserver_preload(["numpy", "residency.ingest"])
         self.allowance = allowance
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, allowance), daemon=True)
