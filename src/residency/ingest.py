@@ -385,9 +385,13 @@ def _kinds() -> np.ndarray[Any, np.dtype[np.uint8]]:
 
     alone, part = re.compile(f"[{CJK}]"), re.compile(r"[^\W_]")
     kinds = np.zeros(0x20001, np.uint8)
-    for point in range(len(kinds)):
-        character = unicodedata.normalize("NFKC", chr(point))
-        kinds[point] = 2 if alone.search(character) else 1 if part.search(character) else 0
+    everything = "".join(map(chr, range(len(kinds))))
+    for value, kind in ((1, part), (2, alone)):
+        kinds[[found.start() for found in kind.finditer(everything)]] = value
+    for point, character in enumerate(everything):
+        if not unicodedata.is_normalized("NFKC", character):
+            folded = unicodedata.normalize("NFKC", character)
+            kinds[point] = 2 if alone.search(folded) else 1 if part.search(folded) else 0
     return kinds
 
 
