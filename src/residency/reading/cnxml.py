@@ -46,10 +46,15 @@ def read(content: bytes) -> Iterator[Block | Lost]:
     tree = marks.parsed(content)
     _expect(tree.getroot(), f"{_C}document")
     found = list(marks.blocks(marks.transformed(_sheet(), tree)))
-    asked = {block.text for block in found if block.part == "exercises" and " " in block.text}
-    for block in found:
-        repeated = block.part == "prose" and block.level == PARAGRAPH and block.text in asked
-        yield block._replace(part="exercises") if repeated else block
+    asked = {block.text for block in found if block.part == "exercises"}
+    if not asked:
+        return iter(found)
+    return (
+        block._replace(part="exercises")
+        if block.text in asked and block.level == PARAGRAPH and " " in block.text
+        else block
+        for block in found
+    )
 
 
 def exercises(content: bytes) -> Iterator[Exercise]:

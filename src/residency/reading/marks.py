@@ -162,25 +162,26 @@ def blocks(marked: str) -> Iterator[Block]:
     above: list[tuple[str, Part]] = [("7", "prose")]
     term = ""
     for run in f"7{marked}".split(BLOCK):
-        kind = run[:1]
-        if kind in _KINDS:
-            above.append((kind, _KINDS[kind][1] or above[-1][1]))
+        mark = run[:1]
+        if mark in _KINDS:
+            above.append((mark, _KINDS[mark][1] or above[-1][1]))
         elif len(above) > 1:
             above.pop()
-        if len(run) < 2 or run.isspace():
+        if len(run) < 2 or run[1:].isspace():
             continue
         kind, part = above[-1]
+        level = _KINDS[kind][0]
         for text in _texts(kind, run[1:]):
             if kind == "t":
                 term = f"{text}: "
             else:
-                yield Block(term + text, _KINDS[kind][0], None, part)
+                yield Block(term + text, level, None, part)
                 term = ""
     if term:
         yield Block(term[:-2])
 
 
-def _texts(kind: str, text: str) -> Iterator[str]:
+def _texts(kind: str, text: str) -> list[str]:
     """The text of a block; of a paragraph with <br><br> inside it several."""
     if kind == "9":
         text = "\n".join(filter(None, _table(text)))
@@ -190,20 +191,18 @@ def _texts(kind: str, text: str) -> Iterator[str]:
     elif LINE in text:
         text = "\n".join(filter(str.strip, map(folded, text.split(LINE))))
     elif BREAK in text and _KINDS[kind][0] == PARAGRAPH:
-        for paragraph in _PARAGRAPHS.split(text):
-            yield from filter(None, [folded(paragraph)])
-        return
+        return list(filter(None, map(folded, _PARAGRAPHS.split(text))))
     else:
         text = folded(text)
-    if text:
-        yield text
+    return [text] if text else []
 
 
 def folded(text: str) -> str:
     """Text on one line; its indentation stays."""
-    if BREAK in text:
-        text = text.replace(BREAK, " ")
-    text = " ".join(text.split())
+    text = text.strip()
+    if "  " not in text and text.isprintable():
+        return text  # so without marks and other white space: most are, and splitting is slow
+    text = " ".join(text.replace(BREAK, " ").split())
     return text.replace(f"{DEEPER} ", DEEPER).replace(DEEPER, "  ") if DEEPER in text else text
 
 

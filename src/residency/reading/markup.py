@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from residency.reading import gutenberg, marks
 from residency.reading.blocks import Block, Unreadable
@@ -24,8 +24,8 @@ DROPPED = ("aside", "footer", "form", "nav", "noscript", "script", "style", "svg
 BLOCKS = ("address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt",
     "fieldset", "figcaption", "figure", "hr", "li", "main", "p", "section", "summary", "table",
     "tbody", "td", "th", "thead", "tfoot", "tr", "caption")  # fmt: skip
-UNCLOSED = ("a", "b", "big", "em", "font", "i", "small", "span", "strong", "tt", "u")
 
+_UNCLOSED = re.compile(rb"</?(?:a|b|big|em|font|i|small|span|strong|tt|u)\b[^>]*>", re.IGNORECASE)
 _FRONT_MATTER = re.compile(
     r"\A(---|\+\+\+)[ \t]*\n.*?^(\1|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE
 )
@@ -48,22 +48,23 @@ def read_html(text: str) -> Iterator[Block]:
 
 
 def page(content: bytes) -> Iterator[Block]:
-    """The blocks of a page in UTF-8, or as its declaration says. Raises Unreadable."""
+    """The blocks of a page in UTF-8. Raises Unreadable."""
+    root = _root(content, huge_tree=False)
+    if root == "too deep":  # by tags that old pages never close; they end no paragraph
+        root = _root(_UNCLOSED.sub(b"", content), huge_tree=True)
+    if root == "too deep":
+        raise Unreadable("nested too deep", "more than 2048 tags within one another")
+    return iter(()) if root is None else marks.blocks(marks.transformed(_sheet(), root))
+
+
+def _root(content: bytes, *, huge_tree: bool) -> etree._Element | Literal["too deep"] | None:
+    """The tree of a page, or None when it is empty; libxml2 would silently cut a deep one off."""
     from lxml import etree
 
-    if not content.strip():
-        return iter(())
-    root = etree.HTML(content, etree.HTMLParser(encoding="utf-8", huge_tree=True))
-    if root is None:
-        return iter(())
-    try:
-        marked = marks.transformed(_sheet(), root)
-    except Unreadable:  # nested too deep, by tags that old pages never close
-        etree.strip_tags(
-            root, "a", "b", "big", "em", "font", "i", "small", "span", "strong", "tt", "u"
-        )
-        marked = marks.transformed(_sheet(), root)
-    return marks.blocks(marked)
+    parser = etree.HTMLParser(encoding="utf-8", huge_tree=huge_tree)
+    root = etree.HTML(content, parser) if content.strip() else None
+    fatal = parser.error_log.filter_from_fatals()
+    return "too deep" if any(each.type_name == "ERR_RESOURCE_LIMIT" for each in fatal) else root
 
 
 @cache
@@ -123,13 +124,14 @@ def _sheet() -> etree.XSLT:
 </xsl:template>
 <xsl:template name="items">
   <xsl:param name="indent" select="''"/>
+  <xsl:variable name="mixed" select="boolean(*[not(self::li)])"/>
   <xsl:for-each select="*">
     <xsl:if test="self::li">
       <xsl:text>&line;</xsl:text>
       <xsl:value-of select="$indent"/>
       <xsl:choose>
         <xsl:when test="not(parent::ol)">-</xsl:when>
-        <xsl:when test="../*[not(self::li)]">
+        <xsl:when test="$mixed">
           <xsl:value-of select="count(preceding-sibling::li) + 1"/>.<!--
         --></xsl:when>
         <xsl:otherwise><xsl:value-of select="position()"/>.</xsl:otherwise>
