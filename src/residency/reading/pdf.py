@@ -9,7 +9,6 @@ faster, repairs broken files, knows right-to-left text and draws scanned pages.
 
 from __future__ import annotations
 
-import csv
 import ctypes
 import os
 import re
@@ -43,7 +42,7 @@ _LEADERS = re.compile(r"(?:\s*[.·_]){4,}\s*")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\uffff]|\u00ad(?!$)")
 _LIGATURE = re.compile("[\ufb00-\ufb06]")
 _DIGITS = re.compile(r"\d{1,9}")
-_BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlc]{1,7}))[-–—\])\s.]*", re.IGNORECASE)
+_BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlcIVXLC]{1,7}))[-–—\])\s.]*")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _WIDE = re.compile(rf"[\u3000-\u303f\uff00-\uffef{CJK}]")
 
@@ -58,6 +57,9 @@ _STAMP = 100
 
 _PICTURE = 0.2
 """The share of a page from which on an image may be a scan."""
+
+_FARTHEST = 1e6
+"""No page reaches so far, in points; what claims to is put in the corner."""
 
 _MOST_LINES = 1000
 """A page with more lines than this is a drawing, and not searched for columns."""
@@ -295,12 +297,13 @@ def _fragments(layer: Layer, whole: str, count: int) -> Iterator[Fragment]:
         if right < left or rtl or last.bottom > first.top or last.top < first.bottom:
             left, right = min(left, last.left), max(right, first.right)
             bottom, top = min(bottom, last.bottom), max(top, last.top)
-        if (
-            (" " in words and right - left > 0.65 * size * len(words))
-            or rtl
-            or _apart(layer, start, end, size)
+        if rtl or (
+            " " in words
+            and (right - left > 0.65 * size * len(words) or _apart(layer, start, end, size))
         ):
             doubtful.append(len(found))
+        if not abs(left) + abs(bottom) + abs(right) + abs(top) < _FARTHEST:
+            left = bottom = right = top = 0.0  # also where they are no numbers
         starts.append(start)
         found.append(Fragment(words, bool(match[2]), left, bottom, right, top))
     cut: dict[int, list[Fragment]] = {}
@@ -414,10 +417,10 @@ def _turned_round(glyph: str) -> bool:
 
 def _clean(text: str) -> str:
     """Ligatures as letters, no control characters, leaders to a page number shortened."""
+    if not text.isprintable():
+        text = _UNSEEN.sub("", text.replace("\u00a0", " "))
     if not text.isascii():
         text = _LIGATURE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
-        text = text.replace("\u00a0", " ")
-    text = _UNSEEN.sub("", text)
     return _LEADERS.sub(" … ", text).strip() if "...." in text or ". . ." in text else text
 
 
@@ -457,11 +460,16 @@ def _outline(document: Any) -> dict[int, list[Bookmark]]:
     for entry in document.get_toc():
         target = entry.get_dest()
         page = target.get_index() if target else None
-        title = " ".join(_clean(entry.get_title()).split())
+        size = raw.FPDFBookmark_GetTitle(entry, None, 0)
+        buffer = ctypes.create_string_buffer(size)
+        raw.FPDFBookmark_GetTitle(entry, buffer, size)  # get_title raises on half a character
+        title = " ".join(_clean(buffer.raw[: size - 2].decode("utf-16-le", "replace")).split())
         if page is None or not title:
             continue
         mode, point = target.get_view()
         left, top = point[:2] if mode == raw.PDFDEST_VIEW_XYZ and len(point) > 1 else (None, None)
+        if left and top and not abs(left) + abs(top) < _FARTHEST:
+            left = top = None
         entries[page + 1].append(Bookmark(title, min(entry.level + 1, 6), left, top))
     return entries
 
@@ -490,7 +498,7 @@ def _read_picture(
         return
     try:
         lines = _recognised(program, handle, page, language)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+    except (OSError, OverflowError, subprocess.SubprocessError, ValueError) as error:
         page.lost = Lost("scanned page", f"page {number}: {layer}, and Tesseract failed: {error}")
         return
     if lines:
@@ -582,8 +590,8 @@ def _scan_lines(table: str, scale: float, upper: float) -> list[Line]:
     A line is cut at wide gaps, where a table's cells end. `scale`: pixels to a point; `upper`:
     the page's upper edge in points. Raises ValueError where it is no such table.
     """
-    rows = list(csv.reader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not rows or len(rows[0]) != 12 or rows[0][0] != "level":
+    rows = [row.split("\t") for row in table.split("\n")]
+    if len(rows[0]) != 12 or rows[0][0] != "level":
         raise ValueError("it printed no table of words")
     words = [row for row in rows[1:] if len(row) == 12 and row[0] == "5" and row[11].strip()]
     lines: list[Line] = []
