@@ -35,14 +35,14 @@ _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _ALEF = "\u0622\u0623\u0625\u0627"
 _LAM = "\u0644"
 _ENDS = re.compile(r"[.!?:;。！？：；…][\"'”’»«)\]）」』]*$")
-_ITEM = re.compile(r"(?:[•▪◦●‣∙·*–—-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])\s")
+_ITEM = re.compile(r"(?:[•▪◦●‣∙·*–—-]|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)])\s")
 _LABEL = re.compile(r"(?:\d+(?:\.\d+)*|[A-Z](?:\.\d+)+)\.?|\(?\w{1,3}[.)]|[•▪◦●‣∙·*–-]")
 _CAPTION = re.compile(r"(?:Abb|Fig|Tab)\w*\.?\s*\d")
 _LEADERS = re.compile(r"(?:\s*[.·_]){4,}\s*")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\uffff]|\u00ad(?!$)")
 _LIGATURE = re.compile("[\ufb00-\ufb06]")
 _DIGITS = re.compile(r"\d{1,9}")
-_BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlcIVXLC]{1,7}))[-–—\])\s.]*")
+_BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlcIVXLC]{1,7}))[-–—\])\s]*")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _WIDE = re.compile(rf"[\u3000-\u303f\uff00-\uffef{CJK}]")
 
@@ -646,10 +646,11 @@ def _without_heads(pages: list[Page]) -> Iterator[Lost]:
             if match or any(map(str.isalpha, key)):
                 zones[is_top, key].append(Seen(page, line, numbers))
     heads: dict[tuple[bool, str], list[Seen]] = {}
+    foot = zones.get((False, "#"), [])
+    if len(pages) == len(foot) == 1 and foot[0].numbers == (1,):
+        heads[False, "#"] = foot
     for place, seen in zones.items():
-        repeated = [
-            each for at, each in enumerate(seen) if _repeated(each, place[1], seen, at, len(pages))
-        ]
+        repeated = [each for at, each in enumerate(seen) if _repeated(each, place[1], seen, at)]
         if repeated:
             heads[place] = repeated
     _add_slots(zones, heads)
@@ -695,9 +696,7 @@ def _number(match: re.Match[str]) -> int:
     return sum(-a if a < b else a for a, b in pairwise([*values, 0]))
 
 
-def _repeated(each: Seen, key: str, seen: list[Seen], place: int, pages: int) -> bool:
-    if key == "#" and pages == 1:
-        return each.numbers == (each.page.number,)
+def _repeated(each: Seen, key: str, seen: list[Seen], place: int) -> bool:
     for other in seen[max(0, place - 4) : place + 5]:
         apart = other.page.number - each.page.number
         if not 0 < abs(apart) <= 2 or abs(other.line.bottom - each.line.bottom) > 3:
