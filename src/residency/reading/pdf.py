@@ -19,6 +19,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
@@ -573,6 +574,7 @@ def _tesseract(program: str, picture: Path, language: str, scale: float) -> str:
     return done.stdout.decode(errors="replace")
 
 
+@cache
 def _model(program: str, language: str) -> str:
     """Tesseract's name for a language where its model is installed, else eng."""
     tag = language.casefold()
@@ -630,8 +632,8 @@ def _without_heads(pages: list[Page]) -> Iterator[Lost]:
     """Take running heads, feet and page numbers off the pages; one Lost for each distinct one.
 
     A line in the outer zone is one if the same stands at the same height one or two pages away,
-    where its numbers may count the pages; a line that is a number must. So is one in the type
-    and at the height that most pages have one at.
+    in the same type; numbers in it may count the pages, and a line that is a number must. So is
+    one in the type and at the height that most pages have one at.
     """
     zones: dict[tuple[bool, str], list[Seen]] = defaultdict(list)
     for page in pages:
@@ -701,6 +703,8 @@ def _repeated(each: Seen, key: str, seen: list[Seen], place: int) -> bool:
         apart = other.page.number - each.page.number
         if not 0 < abs(apart) <= 2 or abs(other.line.bottom - each.line.bottom) > 3:
             continue
+        if abs(other.line.size - each.line.size) > 0.15 * each.line.size:
+            continue  # a chapter's title, and its running head on the next page
         steps = {b - a for a, b in zip(each.numbers, other.numbers, strict=True)}
         if steps <= ({apart} if key == "#" else {0, apart}):
             return True
