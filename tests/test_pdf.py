@@ -169,6 +169,25 @@ def test_a_number_that_does_not_count_the_pages_stays() -> None:
     assert texts(made(*pages)).count("42") == 3
 
 
+def test_letters_that_look_like_numerals_are_no_page_number() -> None:
+    pages = [[*column(50, 700, *PROSE), (300.0, 40.0, letters)] for letters in ("ii", "l", "c")]
+    assert lost(made(*pages)) == []
+    assert not pdf._BARE.fullmatch("ı")  # folds to i in some languages
+
+
+def test_a_single_page_loses_its_number_at_the_foot_and_no_other() -> None:
+    page = [*column(50, 760, "1", *PROSE), (300.0, 40.0, "1")]
+    assert lost(made(page)) == [Lost("running head", "page number on 1 page")]
+    assert texts(made(page))[0] == "1"
+
+
+def test_questions_and_their_options_stay_apart() -> None:
+    page: list[Text] = [(50.0, 700.0, "1."), (70.0, 700.0, "Which gland makes TSH?")]
+    for row, (letter, option) in enumerate([("A", "thyroid"), ("B", "pituitary")], 1):
+        page += [(70.0, 700.0 - 12 * row, f"{letter})"), (90.0, 700.0 - 12 * row, option)]
+    assert texts(made(page)) == ["1. Which gland makes TSH?", "A) thyroid", "B) pituitary"]
+
+
 def test_columns_are_read_one_after_the_other_between_what_spans_them() -> None:
     lines = [[f"{name}{row} runs on to fill its column" for row in range(9)] for name in "abc"]
     page: list[Text] = [

@@ -3,13 +3,12 @@
     page ── pdfium ──> fragments ── side by side ──> lines ── heads and feet off ──> columns
          └─ no text ── Tesseract ──> paragraphs <── joined over lines, columns, pages ──┘
 
-pdfium (pypdfium2) and not pdfminer.six: as a compiled library it reads the same pages many times
-faster, repairs broken files, knows right-to-left text and draws scanned pages.
+pdfium (pypdfium2) and not pdfminer.six: it read the same book some thirty times faster, repairs
+broken files, knows right-to-left text and draws scanned pages.
 """
 
 from __future__ import annotations
 
-import csv
 import ctypes
 import os
 import re
@@ -20,6 +19,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
@@ -36,14 +36,14 @@ _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _ALEF = "\u0622\u0623\u0625\u0627"
 _LAM = "\u0644"
 _ENDS = re.compile(r"[.!?:;。！？：；…][\"'”’»«)\]）」』]*$")
-_ITEM = re.compile(r"(?:[•▪◦●‣∙·*–—-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])\s")
+_ITEM = re.compile(r"(?:[•▪◦●‣∙·*–—-]|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)])\s")
 _LABEL = re.compile(r"(?:\d+(?:\.\d+)*|[A-Z](?:\.\d+)+)\.?|\(?\w{1,3}[.)]|[•▪◦●‣∙·*–-]")
 _CAPTION = re.compile(r"(?:Abb|Fig|Tab)\w*\.?\s*\d")
 _LEADERS = re.compile(r"(?:\s*[.·_]){4,}\s*")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\uffff]|\u00ad(?!$)")
 _LIGATURE = re.compile("[\ufb00-\ufb06]")
 _DIGITS = re.compile(r"\d{1,9}")
-_BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlc]{1,7}))[-–—\])\s.]*", re.IGNORECASE)
+_BARE = re.compile(r"[-–—\[(\s]*(?:(\d{1,4})|([ivxlcIVXLC]{1,7}))[-–—\])\s]*")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _WIDE = re.compile(rf"[\u3000-\u303f\uff00-\uffef{CJK}]")
 
@@ -58,6 +58,9 @@ _STAMP = 100
 
 _PICTURE = 0.2
 """The share of a page from which on an image may be a scan."""
+
+_FARTHEST = 1e6
+"""No page reaches so far, in points; what claims to is put in the corner."""
 
 _MOST_LINES = 1000
 """A page with more lines than this is a drawing, and not searched for columns."""
@@ -295,12 +298,13 @@ def _fragments(layer: Layer, whole: str, count: int) -> Iterator[Fragment]:
         if right < left or rtl or last.bottom > first.top or last.top < first.bottom:
             left, right = min(left, last.left), max(right, first.right)
             bottom, top = min(bottom, last.bottom), max(top, last.top)
-        if (
-            (" " in words and right - left > 0.65 * size * len(words))
-            or rtl
-            or _apart(layer, start, end, size)
+        if rtl or (
+            " " in words
+            and (right - left > 0.65 * size * len(words) or _apart(layer, start, end, size))
         ):
             doubtful.append(len(found))
+        if not abs(left) + abs(bottom) + abs(right) + abs(top) < _FARTHEST:
+            left = bottom = right = top = 0.0  # also where they are no numbers
         starts.append(start)
         found.append(Fragment(words, bool(match[2]), left, bottom, right, top))
     cut: dict[int, list[Fragment]] = {}
@@ -414,10 +418,10 @@ def _turned_round(glyph: str) -> bool:
 
 def _clean(text: str) -> str:
     """Ligatures as letters, no control characters, leaders to a page number shortened."""
+    if not text.isprintable():
+        text = _UNSEEN.sub("", text.replace("\u00a0", " "))
     if not text.isascii():
         text = _LIGATURE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
-        text = text.replace("\u00a0", " ")
-    text = _UNSEEN.sub("", text)
     return _LEADERS.sub(" … ", text).strip() if "...." in text or ". . ." in text else text
 
 
@@ -457,11 +461,16 @@ def _outline(document: Any) -> dict[int, list[Bookmark]]:
     for entry in document.get_toc():
         target = entry.get_dest()
         page = target.get_index() if target else None
-        title = " ".join(_clean(entry.get_title()).split())
+        size = raw.FPDFBookmark_GetTitle(entry, None, 0)
+        buffer = ctypes.create_string_buffer(size)
+        raw.FPDFBookmark_GetTitle(entry, buffer, size)  # get_title raises on half a character
+        title = " ".join(_clean(buffer.raw[: size - 2].decode("utf-16-le", "replace")).split())
         if page is None or not title:
             continue
         mode, point = target.get_view()
         left, top = point[:2] if mode == raw.PDFDEST_VIEW_XYZ and len(point) > 1 else (None, None)
+        if left and top and not abs(left) + abs(top) < _FARTHEST:
+            left = top = None
         entries[page + 1].append(Bookmark(title, min(entry.level + 1, 6), left, top))
     return entries
 
@@ -490,7 +499,7 @@ def _read_picture(
         return
     try:
         lines = _recognised(program, handle, page, language)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+    except (OSError, OverflowError, subprocess.SubprocessError, ValueError) as error:
         page.lost = Lost("scanned page", f"page {number}: {layer}, and Tesseract failed: {error}")
         return
     if lines:
@@ -565,6 +574,7 @@ def _tesseract(program: str, picture: Path, language: str, scale: float) -> str:
     return done.stdout.decode(errors="replace")
 
 
+@cache
 def _model(program: str, language: str) -> str:
     """Tesseract's name for a language where its model is installed, else eng."""
     tag = language.casefold()
@@ -582,8 +592,8 @@ def _scan_lines(table: str, scale: float, upper: float) -> list[Line]:
     A line is cut at wide gaps, where a table's cells end. `scale`: pixels to a point; `upper`:
     the page's upper edge in points. Raises ValueError where it is no such table.
     """
-    rows = list(csv.reader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not rows or len(rows[0]) != 12 or rows[0][0] != "level":
+    rows = [row.split("\t") for row in table.split("\n")]
+    if len(rows[0]) != 12 or rows[0][0] != "level":
         raise ValueError("it printed no table of words")
     words = [row for row in rows[1:] if len(row) == 12 and row[0] == "5" and row[11].strip()]
     lines: list[Line] = []
@@ -622,8 +632,8 @@ def _without_heads(pages: list[Page]) -> Iterator[Lost]:
     """Take running heads, feet and page numbers off the pages; one Lost for each distinct one.
 
     A line in the outer zone is one if the same stands at the same height one or two pages away,
-    where its numbers may count the pages; a line that is a number must. So is one in the type
-    and at the height that most pages have one at.
+    in the same type; numbers in it may count the pages, and a line that is a number must. So is
+    one in the type and at the height that most pages have one at.
     """
     zones: dict[tuple[bool, str], list[Seen]] = defaultdict(list)
     for page in pages:
@@ -638,10 +648,11 @@ def _without_heads(pages: list[Page]) -> Iterator[Lost]:
             if match or any(map(str.isalpha, key)):
                 zones[is_top, key].append(Seen(page, line, numbers))
     heads: dict[tuple[bool, str], list[Seen]] = {}
+    foot = zones.get((False, "#"), [])
+    if len(pages) == len(foot) == 1 and foot[0].numbers == (1,):
+        heads[False, "#"] = foot
     for place, seen in zones.items():
-        repeated = [
-            each for at, each in enumerate(seen) if _repeated(each, place[1], seen, at, len(pages))
-        ]
+        repeated = [each for at, each in enumerate(seen) if _repeated(each, place[1], seen, at)]
         if repeated:
             heads[place] = repeated
     _add_slots(zones, heads)
@@ -687,13 +698,13 @@ def _number(match: re.Match[str]) -> int:
     return sum(-a if a < b else a for a, b in pairwise([*values, 0]))
 
 
-def _repeated(each: Seen, key: str, seen: list[Seen], place: int, pages: int) -> bool:
-    if key == "#" and pages == 1:
-        return each.numbers == (each.page.number,)
+def _repeated(each: Seen, key: str, seen: list[Seen], place: int) -> bool:
     for other in seen[max(0, place - 4) : place + 5]:
         apart = other.page.number - each.page.number
         if not 0 < abs(apart) <= 2 or abs(other.line.bottom - each.line.bottom) > 3:
             continue
+        if abs(other.line.size - each.line.size) > 0.15 * each.line.size:
+            continue  # a chapter's title, and its running head on the next page
         steps = {b - a for a, b in zip(each.numbers, other.numbers, strict=True)}
         if steps <= ({apart} if key == "#" else {0, apart}):
             return True
