@@ -14,7 +14,8 @@ def needs(stage):
 
 def build(stage):
     """A rule's command: DVC runs the stage if it is changed, and records what came out."""
-    return f"dvc --wait-for-lock repro --single-item {stage} > {{log}} 2>&1"
+    repro = f"dvc --wait-for-lock repro --single-item {stage}"
+    return f"RESIDENCY_THREADS={{threads}} {repro} > {{log}} 2>&1"
 
 
 def one_of(step):

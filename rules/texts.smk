@@ -11,6 +11,7 @@ rule ingest:
         "logs/ingest/{source}.log",
     benchmark:
         "benchmarks/runs/ingest/{source}.tsv"
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=240,

@@ -12,7 +12,7 @@ import pytest
 from project import REPOSITORY, set_at
 from ruamel.yaml import YAML
 
-from residency import declaration
+from residency import declaration, graph
 from residency.section import Complaint, Section
 
 Edit = Callable[[dict[str, Any]], None]
@@ -93,6 +93,12 @@ def test_the_default_declaration_is_good(place: Path) -> None:
             ["sources.primer.path", "lies in build/"],
         ),
         (
+            setting("sources.primer.path", "https://example.org/primer.zip"),
+            ["sources.primer", "a URL needs the sha256", "https://example.org/primer.zip"],
+        ),
+        (setting("sources.primer.encoding", "utf-9"), ["sources.primer.encoding", "'utf-9'"]),
+        (setting("sources.primer.parts", ["prose", "prose"]), ["sources.primer.parts", "2 times"]),
+        (
             setting("evaluations.finals.models", ["reader", "reader"]),
             ["evaluations.finals.models", "'reader'", "written twice"],
         ),
@@ -135,6 +141,17 @@ def test_a_mistake_is_named_with_its_cure(place: Path, edit: Edit, words: list[s
     said = complaint(place, edit)
     for word in words:
         assert word in said
+
+
+def test_a_source_by_url_is_no_path_to_look_for(place: Path) -> None:
+    params = YAML(typ="safe").load(place)
+    params["sources"]["primer"] |= {"path": "https://example.org/a.zip", "sha256": "0" * 64}
+    YAML().dump(params, place)
+    (stage,) = (
+        each for each in graph.stages(declaration.load(place)) if each.name == "ingest-primer"
+    )
+    assert stage.raw == []
+    assert not any("example.org" in path for path in stage.dependencies)
 
 
 def test_several_mistakes_are_told_in_one_message(place: Path) -> None:

@@ -10,9 +10,10 @@ from project import REPOSITORY
 
 from residency import declaration
 from residency.examine import examine
-from residency.ingest import files, ingest
+from residency.ingest import ingest
 from residency.overlap import words
 from residency.records import Question, documents, questions
+from residency.unpack import files
 
 RUN = 7  # words in a row that would be a copy
 
@@ -22,7 +23,7 @@ def primer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     out = tmp_path_factory.mktemp("primer")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        ingest(declaration.load(Path("params.yaml")).sources["primer"], out)
+        ingest(declaration.load(Path("params.yaml")).sources["primer"], "primer", out)
     return [word for document in documents(out) for word in words(document.text)]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from residency.ingest import READERS, split
 from residency.reading import markup
-from residency.reading.blocks import Block
+from residency.reading.blocks import Block, Unreadable
 
 
 def texts(blocks: list[Block]) -> list[str]:
@@ -74,3 +76,29 @@ def test_a_page_gives_what_it_says_and_nothing_around_it() -> None:
 def test_a_page_that_closes_nothing_is_read() -> None:
     blocks = list(markup.read_html("<p>hello <i>there" * 3000))
     assert texts(blocks) == ["hello there"] * 3000
+
+
+def test_a_page_too_deep_for_its_parser_is_read_whole_or_not_at_all() -> None:
+    assert texts(list(markup.read_html("<font><p>x" * 3000))) == ["x"] * 3000
+    with pytest.raises(Unreadable) as caught:
+        list(markup.read_html("<div>" * 100_000 + "x"))
+    assert caught.value.args == ("nested too deep", "more than 2048 tags within one another")
+
+
+def test_a_long_list_takes_no_longer_per_item() -> None:
+    [block] = markup.read_html("<ol>" + "<li>x" * 20_000)
+    assert block.text.endswith("\n20000. x")
+
+
+def test_a_cell_over_several_rows_tells_in_each_of_them() -> None:
+    html = (
+        "<table><tr><th>Drug<th>Dose</tr><tr><td rowspan=2>aspirin<td>5 mg</tr>"
+        "<tr><td>6 mg</tr></table>"
+    )
+    [block] = markup.read_html(html)
+    assert block.text == "Drug: aspirin; Dose: 5 mg.\nDrug: aspirin; Dose: 6 mg."
+
+
+def test_named_entities_and_closed_empty_tags_are_read_as_in_xhtml() -> None:
+    page = "<?xml version='1.0' encoding='gb2312'?><title/><a id='x'/><p>caf&eacute;&nbsp;中</p>"
+    assert texts(list(markup.read_html(page))) == ["café 中"]

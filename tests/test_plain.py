@@ -6,6 +6,7 @@ import pytest
 
 from residency.ingest import split
 from residency.reading import plain
+from residency.reading.blocks import Unreadable
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -18,7 +19,43 @@ def test_encodings_are_recognised(encoding: str) -> None:
         "frilosité et prise de poids. Le diagnostic repose sur le dosage de la TSH, élevée\n"
         "où la sécrétion est basse. Le traitement a été décrit très tôt.\n"
     )
-    assert plain.decoded(text.replace("\n", "\r\n").encode(encoding)) == text
+    found = plain.decode(text.replace("\n", "\r\n").encode(encoding), None)
+    assert found == (text, encoding)
+
+
+CHINESE = "黄帝问曰：夫自古通天者，生之本，本于阴阳。天地之间，六合之内，其气九州。\n" * 12
+TRADITIONAL = "黃帝問曰：夫自古通天者，生之本，本於陰陽。天地之間，六合之內，其氣九州。\n" * 12
+JAPANESE = "人間は考える葦である。カタカナとひらがなの文章が続くと、文字の偏りがよく見える。\n" * 12
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "as_found"),
+    [
+        (CHINESE, "gb18030", "gb18030"),
+        (TRADITIONAL, "big5", "big5"),
+        (JAPANESE, "shift_jis", "cp932"),
+        (CHINESE, "utf-16-le", "utf-16-le"),
+        (CHINESE, "utf-16-be", "utf-16-be"),
+        ("No mark, no accent.\n", "utf-16-be", "utf-16-be"),
+        ("No mark, no accent.\n", "utf-16-le", "utf-16-le"),
+        ("No mark, no accent.\n", "utf-32-le", "utf-32-le"),
+        (CHINESE, "utf-32", "utf-32"),
+    ],
+)
+def test_the_encoding_found_is_told(text: str, encoding: str, as_found: str) -> None:
+    assert plain.decode(text.encode(encoding), None) == (text, as_found)
+
+
+def test_a_declared_encoding_is_the_only_one_tried() -> None:
+    short = "素问".encode("gb18030")
+    assert plain.decode(short, "gb18030") == ("素问", "gb18030")
+    with pytest.raises(Unreadable, match="not utf-8, as its source declares"):
+        plain.decode(short, "utf-8")
+
+
+def test_what_a_page_says_of_its_encoding_is_tried_before_guessing() -> None:
+    page = '<html><meta charset="gb2312"><p>素问</p>'
+    assert plain.decode(page.encode("gb18030"), None) == (page, "gb18030")
 
 
 def test_wrapped_lines_are_joined_and_long_ones_are_paragraphs() -> None:

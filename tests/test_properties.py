@@ -39,6 +39,10 @@ def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 OTHERWISE: dict[str, Any] = {
     "sources.primer.path": "data/raw/primer/01-anatomy.md",
     "sources.spare.path": "data/raw/primer/06-tests.html",
+    "sources.primer.parts": ["prose", "glossary"],
+    "sources.spare.parts": ["prose", "glossary"],
+    "sources.primer.max_rejected": 0.5,
+    "sources.spare.max_rejected": 0.5,
     "exams.boards.path": "data/raw/boards-again.csv",
     "exams.rounds.path": "data/raw/rounds-again.jsonl",
     "models.smollm2.weights.path": "data/raw/tiny-again",
@@ -52,10 +56,11 @@ OTHERWISE: dict[str, Any] = {
     "models.resident.tokenizer": "clinical",
 }
 BY_KEY: dict[str, Any] = {
-    "encoding": {"utf-8": "gb18030"},
+    "encoding": {"utf-8": "gb18030", None: "utf-8"},
     "delimiter": {",": ";"},
     "header": {True: False},
     "asks": {"choice": "propositions"},
+    "rows": {None: {"text": "text", "title": None}},
     "numbering": {"letters": "one", "zero": "one"},
     "unit": {"paragraph": "document"},
     "corpus": {"textbook": "spare"},
@@ -69,6 +74,7 @@ BY_KEY: dict[str, Any] = {
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
 FIXED = {
     # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
+    "sha256": "null for a path, and a URL is fetched",
     "kind": "the only value its section takes",
     "objective": "changes together with the data, tested below",
 }

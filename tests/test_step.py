@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY, Project, environment, tiny_project
 
+from residency import records
+
 
 @pytest.fixture(scope="module")
 def unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -23,6 +25,13 @@ def test_a_step_builds_one_artifact(unbuilt: Project) -> None:
     done = ran(unbuilt, "residency.examine", "exams.boards", "build/exams/boards")
     assert done.returncode == 0, done.stdout
     assert (unbuilt.root / "build/exams/boards/test.jsonl").is_file()
+
+
+def test_a_step_that_asks_is_told_the_name_of_its_section(unbuilt: Project) -> None:
+    done = ran(unbuilt, "residency.ingest", "sources.spare", "build/documents/spare")
+    assert done.returncode == 0, done.stdout
+    documents = list(records.documents(unbuilt.root / "build/documents/spare"))
+    assert {each.source for each in documents} == {"spare"}
 
 
 def test_a_place_that_is_not_declared_is_named(unbuilt: Project) -> None:

@@ -27,6 +27,7 @@ from residency.clean import Corpus
 from residency.evaluate import Likelihood
 from residency.examine import Exam
 from residency.extend import Tokenizer
+from residency.fetch import is_url
 from residency.files import write_file
 from residency.ingest import Source
 from residency.overlap import Decontaminate
@@ -193,7 +194,8 @@ def _objective(place: str, pack: Pack) -> Iterator[str]:
 
 def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
     for name, source in declaration.sources.items():
-        yield f"sources.{name}.path", source.path
+        if not is_url(source.path):
+            yield f"sources.{name}.path", source.path
     for name, exam in declaration.exams.items():
         yield f"exams.{name}.path", exam.path
     for name, model in declaration.models.items():
@@ -238,6 +240,8 @@ def _decontaminations(declaration: Declaration) -> Iterator[tuple[str, Decontami
 
 
 def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
+    for name, source in declaration.sources.items():
+        yield f"sources.{name}.parts", list(source.parts)
     for name, corpus in declaration.corpora.items():
         yield f"corpora.{name}.sources", corpus.sources
     for place, rule in _decontaminations(declaration):

@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from residency import declaration as declared
 from residency.adopt import LocalWeights
 from residency.declaration import Adopted, Declaration
+from residency.fetch import is_url
 from residency.files import write_file
 from residency.overlap import Decontaminate
 from residency.section import Complaint
@@ -90,7 +91,7 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
             section=f"sources.{name}",
             out=_artifact("documents", name),
             inputs={},
-            raw=[Path(source.path)],
+            raw=[] if is_url(source.path) else [Path(source.path)],
         )
     for name, exam in declaration.exams.items():
         yield Stage(

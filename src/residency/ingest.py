@@ -1,129 +1,508 @@
 """ingest: raw files of any format become documents that say where they came from.
 
-    file ── decoded ──> blocks: headings and paragraphs ──> passages, one per heading ──> Document
+    path or URL ── raw files, out of archives too ──> one child process each ──> Document
+                                                       │ format, encoding
+                                                       │ blocks: headings and paragraphs
+                                                       └ passages, cut at headings and parts
 
 A file's extracted text is all its blocks joined by empty lines; a document's `start` and `end`
-are offsets into that. Markdown is read as the HTML that it stands for, so there is one way in
-which tables and lists become text.
+are offsets into that. Whatever a hostile file does to the process that reads it, the file is in
+the ledger and the next one is read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic import Field
+import orjson
+from pydantic import Field, field_validator, model_validator
 
-from residency import step
-from residency.files import write_rows
-from residency.overlap import words
-from residency.reading import markup, plain
-from residency.reading.blocks import PARAGRAPH, Block, Unreadable
-from residency.records import Document, Rejected, write_ledger
-from residency.section import Complaint, Section
+from residency import fetch, step, workers
+from residency.files import sha256, write_json
+from residency.overlap import CJK
+from residency.reading import gutenberg, markup, plain
+from residency.reading import rows as rows_of_texts
+from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
+from residency.reading.formats import recognised
+from residency.reading.rows import Rows
+from residency.records import Document, Rejected
+from residency.section import Complaint, Section, Share
+from residency.unpack import HEAD, Limits, Raw, opened, raw_files, zipped_format
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Source(Section):
-    """Raw text: a file or a folder, read by what each file is."""
+    """Raw text: a file, folder, archive or URL, read by what each file is."""
 
-    path: str = Field(min_length=1, description="File or folder, relative to params.yaml.")
+    path: str = Field(
+        min_length=1, description="File or folder, relative to params.yaml, or a URL."
+    )
+    sha256: str | None = Field(
+        pattern="^[0-9a-f]{64}$", description="Digest of what a URL gives; null for a path."
+    )
     language: str = Field(
         pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="BCP 47 tag of the text, such as en."
     )
     licence: str = Field(min_length=1, description="SPDX identifier or a short name.")
+    encoding: str | None = Field(
+        description="Encoding of plain text, Markdown, HTML, LaTeX and CSV; null: found out."
+    )
+    rows: Rows | None = Field(
+        description="Columns of JSONL, CSV, TSV and Parquet files of texts; null: none is read."
+    )
+    parts: list[Part] = Field(min_length=1, description="What to keep of textbooks.")
+    limits: Limits = Field(description="How much a raw file may ask for.")
+    max_rejected: Share = Field(
+        description="Largest share of files without any text; more of them stop the build."
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        try:
+            "".encode(encoding or "utf-8")
+        except LookupError:
+            raise ValueError("expected an encoding that Python knows, such as gb18030") from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _url_with_digest(self) -> Self:
+        if not fetch.is_url(self.path):
+            if self.sha256 is not None:
+                raise ValueError("sha256 is null for a path; DVC knows the file's own")
+        elif not self.path.startswith(("http://", "https://")):
+            raise ValueError(f"a URL begins with http:// or https://, found {self.path!r}")
+        elif self.sha256 is None:
+            raise ValueError(f"a URL needs the sha256 of what it gives: {self.path}")
+        return self
 
 
 class Passage(NamedTuple):
-    """The paragraphs under one heading; `start` and `end` are offsets into the extracted text."""
+    """The paragraphs under one heading that are of one part.
+
+    `start` and `end` are offsets into the extracted text; `pages` are the first and the last.
+    """
 
     section: tuple[str, ...]
+    part: Part
+    pages: tuple[int, int] | None
     start: int
     end: int
     text: str
 
 
-def ingest(source: Source, out: Path) -> None:
+class Read(NamedTuple):
+    """What reading one raw file gave; documents and ledger lines lie in files."""
+
+    format: str | None
+    encoding: str | None
+    sha256: str | None
+    bytes: int | None
+    documents: int
+    words: int
+    lost: Counter[str]  # ledger lines by reason
+    rejected: bool  # it gives no text at all
+    problem: Rejected | None  # why
+
+
+def ingest(source: Source, name: str, out: Path) -> None:
     """Read every file of a source into documents.jsonl; what cannot be read is in the ledger.
 
-    Names that begin with a dot are passed over. Raises Complaint when there is no text at all.
+    `name`: of the source. files.jsonl says of every raw file and archive what it was found to be
+    and what came of it. Names that begin with a dot are passed over. Raises Complaint when there
+    is no text at all, or more files without any than the source allows.
     """
+    kept = Counter({"files": 0, "documents": 0, "words": 0})
+    reasons: Counter[str] = Counter()
+    bad: Counter[str] = Counter()  # files without text by reason
+    allowance = workers.Allowance(source.limits.seconds, source.limits.memory_bytes)
+    with ExitStack() as stack:
+        spool = Path(stack.enter_context(TemporaryDirectory(dir=out, prefix=".spool-")))
+        texts, ledger, rows = (
+            stack.enter_context((out / each).open("wb"))
+            for each in ("documents.jsonl", "rejected.jsonl", "files.jsonl")
+        )
+        run = partial(workers.each, allowance=allowance, processes=workers.cores())
+        raws = raw_files(_root(source), source.path, source.limits, partial(_collection, run))
+        tasks = (_Task(number, raw) for number, raw in enumerate(raws))
+        read = run(partial(_read, source, name, spool), tasks)
+        for task, result in stack.enter_context(closing(read)):
+            if isinstance(result, workers.Failed):
+                _forget(spool, task)
+                result = _unread(task.raw, *result)
+            if result.problem:
+                ledger.write(_line(result.problem))
+            _append(texts, spool / f"{task.number}.documents")
+            _append(ledger, spool / f"{task.number}.rejected")
+            rows.write(_line(_row(task.raw, result)))
+            kept.update(documents=result.documents, words=result.words)
+            reasons += result.lost
+            if result.rejected:
+                bad.update(result.lost.keys())
+                kept["rejected files"] += 1
+            elif result.documents:
+                kept["files"] += 1
+    rejected = kept.pop("rejected files", 0)
+    _judge(source, kept, rejected, bad)
+    write_json(out / "counts.json", {"kept": kept, "rejected": dict(sorted(reasons.items()))})
+
+
+class _Task(NamedTuple):
+    number: int
+    raw: Raw
+
+
+def _root(source: Source) -> Path:
+    if source.sha256 is not None:
+        most = max(source.limits.unpacked_bytes, source.limits.file_bytes)
+        return fetch.fetched(source.path, source.sha256, fetch.RAW, most)
     root = Path(source.path)
     if not root.exists():
         raise Complaint(f"path: {source.path} does not exist; expected a file or folder of text")
-    kept = Counter({"files": 0, "documents": 0, "words": 0})
-    rejected: list[Rejected] = []
+    return root
 
-    def found() -> Iterator[Document]:
-        for path in files(root):
-            try:
-                documents = list(_documents(source, root, path))
-            except Unreadable as problem:
-                reason, detail = problem.args
-                file = path.as_posix()
-                rejected.append(Rejected(id=file, reason=reason, detail=detail, item=file))
-                continue
-            kept["files"] += 1
-            kept["documents"] += len(documents)
-            kept["words"] += sum(len(words(each.text)) for each in documents)
-            yield from documents
 
-    write_rows(out / "documents.jsonl", found())
-    if not kept["files"]:
-        left_out = Counter(each.reason for each in rejected).most_common()
-        counts = ", ".join(f"{count} {reason}" for reason, count in left_out) or "no files"
+def _judge(source: Source, kept: Counter[str], rejected: int, bad: Counter[str]) -> None:
+    counts = ", ".join(f"{count} {reason}" for reason, count in bad.most_common()) or "no files"
+    if not kept["documents"]:
+        raise Complaint(f"path: no text in {source.path} ({counts}); expected files of {KNOWN}")
+    total = kept["files"] + rejected
+    if rejected > source.max_rejected * total:
         raise Complaint(
-            f"path: no text in {source.path} ({counts}); expected files ending in "
-            + ", ".join(sorted(READERS))
+            f"max_rejected: {rejected} of {total} files of {source.path} give no text ({counts}), "
+            f"which is more than the share of {source.max_rejected:g}; mend or remove them, or "
+            "allow more"
         )
-    write_ledger(out, dict(kept), rejected)
 
 
-def files(root: Path) -> list[Path]:
-    """The files below a folder by relative POSIX path, without hidden ones; or the file itself.
+def _row(raw: Raw, result: Read) -> dict[str, Any]:
+    return {
+        "file": raw.file,
+        "sha256": result.sha256,
+        "bytes": result.bytes,
+        "format": result.format,
+        "encoding": result.encoding,
+        "documents": result.documents,
+        "words": result.words,
+        "lost": result.lost.total(),
+    }
 
-    Links count as files here: they may lead nowhere, or out of the folder.
+
+def _line(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _pieces(document: Document) -> Iterator[bytes]:
+    """A document's line. orjson sets eight bytes aside for each one of a text, so in pieces."""
+    if len(document.text) <= _PIECE:
+        yield _line(document)
+        return
+    yield _line(replace(document, text="")).removesuffix(b'"}\n')
+    for start in range(0, len(document.text), _PIECE):
+        yield orjson.dumps(document.text[start : start + _PIECE])[1:-1]
+    yield b'"}\n'
+
+
+def _append(whole: IO[bytes], path: Path) -> None:
+    if path.exists():
+        with path.open("rb") as part:
+            shutil.copyfileobj(part, whole, 1 << 20)
+        path.unlink()
+
+
+def _forget(spool: Path, task: _Task) -> None:
+    for path in spool.glob(f"{task.number}.*"):
+        path.unlink()
+
+
+def _collection(run: Callable[..., Any], content: bytes) -> list[tuple[str, tuple[str, ...]]]:
+    """The order of a book's modules, read in a child process like any other hostile file."""
+    ((_, order),) = run(_collection_order, [content])
+    if isinstance(order, workers.Failed):
+        raise Unreadable(*order)
+    return order  # type: ignore[no-any-return]
+
+
+def _collection_order(content: bytes) -> list[tuple[str, tuple[str, ...]]]:
+    from residency.reading import cnxml
+
+    return cnxml.collection(content)
+
+
+def _identity(raw: Raw) -> tuple[str | None, int | None]:
+    """Digest and size of a raw file."""
+    if raw.content is None:
+        return None, None
+    if isinstance(raw.content, bytes):
+        return hashlib.sha256(raw.content).hexdigest(), len(raw.content)
+    return sha256(raw.content), raw.content.stat().st_size
+
+
+def _unread(raw: Raw, reason: str, detail: str, form: str | None = None) -> Read:
+    problem = Rejected(id=raw.file, reason=reason, detail=detail, item=raw.file)
+    return Read(form, None, *_identity(raw), 0, 0, Counter([reason]), True, problem)
+
+
+def _read(source: Source, name: str, spool: Path, task: _Task) -> Read:
+    """Read one raw file, in a child process, into files of JSON lines in the folder `spool`."""
+    raw = task.raw
+    if raw.problem:
+        return _unread(raw, *raw.problem, form=raw.container)
+    if raw.container or raw.content is None:
+        return Read(raw.container, None, *_identity(raw), 0, 0, Counter(), False, None)
+    form = None
+    try:
+        form = _format(raw)
+        return _passages(source, name, spool, task, form)
+    except Unreadable as problem:
+        reason, detail = problem.args
+    except OSError as error:
+        reason, detail = "unreadable", str(error)
+    except RecursionError:
+        reason, detail = "failed", "nested too deep"
+    _forget(spool, task)
+    return _unread(raw, reason, detail, form)
+
+
+def _passages(source: Source, name: str, spool: Path, task: _Task, form: str) -> Read:
+    raw = task.raw
+    digest, size = _identity(raw)
+    encoding, blocks = _blocks(source, raw, form)
+    lost: Counter[str] = Counter()
+    documents = found = 0
+    with (
+        _Spool(spool / f"{task.number}.documents") as texts,
+        _Spool(spool / f"{task.number}.rejected") as ledger,
+    ):
+
+        def reject(identity: str, reason: str, detail: str, item: Any) -> None:
+            lost[reason] += 1
+            ledger.write(Rejected(id=identity, reason=reason, detail=detail, item=item))
+
+        def readable() -> Iterator[Block]:
+            for each in blocks:
+                if isinstance(each, Lost):
+                    reject(raw.file, each.reason, each.detail, raw.file)
+                else:
+                    yield each
+
+        words_kept = 0
+        for number, passage in enumerate(split(readable()), 1):
+            found += 1
+            document = Document(
+                id=f"{raw.file}#{number}",
+                source=name,
+                file=raw.file,
+                sha256=str(digest),
+                section=_told_once((*raw.chapters, *passage.section)),
+                pages=passage.pages,
+                part=passage.part,
+                start=passage.start,
+                end=passage.end,
+                language=source.language,
+                licence=source.licence,
+                text=passage.text,
+            )
+            if passage.part in source.parts:
+                documents += 1
+                words_kept += word_count(passage.text)
+                texts.write(document)
+            else:
+                reject(document.id, passage.part, "a part that the source leaves out", document)
+            if form in rows_of_texts.FORMATS:
+                workers.progressed()
+    problem = None
+    if not found and not lost and form != COLLECTION:
+        detail = f"{size} bytes without a paragraph"
+        problem = Rejected(id=raw.file, reason="empty", detail=detail, item=raw.file)
+        lost["empty"] += 1
+    rejected = not found and form != COLLECTION
+    return Read(form, encoding, digest, size, documents, words_kept, lost, rejected, problem)
+
+
+@dataclass
+class _Spool:
+    """JSON lines on their way into a file, which is there only if there are any."""
+
+    path: Path
+    file: IO[bytes] | None = None
+
+    def write(self, value: Any) -> None:
+        if self.file is None:
+            self.file = self.path.open("wb")
+        self.file.writelines(_pieces(value) if isinstance(value, Document) else [_line(value)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file:
+            self.file.close()
+
+
+def word_count(text: str) -> int:
+    """The length of `overlap.words`, but many times faster and without a list of 200 MB.
+
+    They differ only for characters that stand for several words, such as ½.
     """
-    if not root.is_dir():
-        return [root]
-    visible = (
-        path
-        for path in root.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
-    chosen = (path for path in visible if path.is_symlink() or not path.is_dir())
-    return sorted(chosen, key=lambda path: path.relative_to(root).as_posix())
+    import numpy as np
+
+    kinds = _kinds()
+    count = 0
+    unfinished = False  # whether the piece before ends within a word
+    for start in range(0, len(text), _PIECE):
+        piece = unicodedata.normalize("NFC", text[start : start + _PIECE])
+        points = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), "<u4")
+        kind = kinds[np.minimum(points, len(kinds) - 1)]
+        inside = kind == 1
+        begins = inside[1:] & ~inside[:-1]
+        count += int((kind == 2).sum() + begins.sum()) + bool(inside[0] and not unfinished)
+        unfinished = bool(inside[-1])
+    return count
 
 
-def _documents(source: Source, root: Path, path: Path) -> Iterator[Document]:
-    if path != root and not path.resolve().is_relative_to(root.resolve()):
-        raise Unreadable("link out of the source", path.readlink().as_posix())
-    if not path.is_file():
-        raise Unreadable("not a file", "a broken link, a link to a folder, or a device")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise Unreadable("unknown format", path.suffix or "no suffix")
-    content = path.read_bytes()
-    passages = list(split(reader(plain.decoded(content))))
-    if not passages:
-        raise Unreadable("empty", f"{len(content)} bytes without a paragraph")
-    digest = hashlib.sha256(content).hexdigest()
-    for number, passage in enumerate(passages, 1):
-        yield Document(
-            id=f"{path.as_posix()}#{number}",
-            source=source.path,
-            file=path.as_posix(),
-            sha256=digest,
-            section=passage.section,
-            start=passage.start,
-            end=passage.end,
-            language=source.language,
-            licence=source.licence,
-            text=passage.text,
-        )
+@cache
+def _kinds() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """For every code point: 2 is a word by itself, 1 is part of one, 0 is neither.
+
+    The last stands for all above it, which are Chinese characters or unassigned.
+    """
+    import numpy as np
+
+    alone, part = re.compile(f"[{CJK}]"), re.compile(r"[^\W_]")
+    kinds = np.zeros(0x20001, np.uint8)
+    everything = "".join(map(chr, range(len(kinds))))
+    for value, kind in ((1, part), (2, alone)):
+        kinds[[found.start() for found in kind.finditer(everything)]] = value
+    for point, character in enumerate(everything):
+        if not unicodedata.is_normalized("NFKC", character):
+            folded = unicodedata.normalize("NFKC", character)
+            kinds[point] = 2 if alone.search(folded) else 1 if part.search(folded) else 0
+    return kinds
+
+
+_PIECE = 1 << 20  # characters
+COLLECTION = "cnxml collection"
+
+
+def _format(raw: Raw) -> str:
+    assert raw.content is not None
+    with opened(raw.content) as stream:
+        head = stream.read(HEAD)
+        if head.startswith(b"PK\3\4"):
+            form = zipped_format(stream)
+            if form in (None, "office"):
+                raise Unreadable("unknown format", "an office file of another kind than .docx")
+            return str(form)
+    return recognised(raw.file, head)
+
+
+def _blocks(source: Source, raw: Raw, form: str) -> tuple[str | None, Iterator[Block | Lost]]:
+    """The blocks of a file, and the encoding that it was found to be in where that is a question.
+
+    Readers are imported when a file needs one.
+    """
+    assert raw.content is not None
+    if form in rows_of_texts.FORMATS:
+        return _rows(source, raw.content, form)
+    content = raw.content if isinstance(raw.content, bytes) else raw.content.read_bytes()
+    if form in READERS:
+        text, encoding = plain.decode(content, source.encoding)
+        del content
+        return encoding, READERS[form](text)
+    return None, _read_binary(content, form, source.language)
+
+
+def _read_binary(content: bytes, form: str, language: str) -> Iterator[Block | Lost]:
+    if form == "pdf":
+        from residency.reading import pdf
+
+        return pdf.read(content, language)
+    if form == "epub":
+        from residency.reading import epub
+
+        return epub.read(content)
+    if form == "docx":
+        from residency.reading import word
+
+        return word.read(content)
+    if form == "jats":
+        from residency.reading import jats
+
+        return jats.read(content)
+    from residency.reading import cnxml
+
+    if form == COLLECTION:
+        cnxml.collection(content)  # has no text, but may be broken
+        return iter(())
+    return cnxml.read(content)
+
+
+def _rows(
+    source: Source, content: Path | bytes, form: str
+) -> tuple[str | None, Iterator[Block | Lost]]:
+    if source.rows is None:
+        raise Unreadable("rows not declared", f"{form}: declare the text's column under rows")
+    encoding = None
+    if form in ("csv", "tsv"):
+        with opened(content) as stream:
+            sample = stream.read(_SAMPLE)
+        if len(sample) == _SAMPLE:
+            sample = sample[: sample.rfind(b"\n") + 1 or None]
+        encoding = plain.decode(sample, source.encoding).encoding
+
+    def blocks() -> Iterator[Block | Lost]:
+        assert source.rows is not None
+        with opened(content) as stream:
+            yield from rows_of_texts.read(stream, form, source.rows, encoding or "utf-8")
+
+    return encoding, blocks()
+
+
+_SAMPLE = 1 << 20  # bytes of a table to find its encoding by
+
+
+def _read_text(text: str) -> Iterator[Block | Lost]:
+    if "gutenberg" in text[:_WRAPPING].casefold() + text[-_WRAPPING:].casefold():
+        text = gutenberg.unwrapped(text)
+    return plain.read(text)
+
+
+_WRAPPING = 100_000  # characters at either end in which Project Gutenberg's is sought
+
+
+def _read_latex(text: str) -> Iterator[Block | Lost]:
+    from residency.reading import latex
+
+    return latex.read(text)
+
+
+READERS: dict[str, Callable[[str], Iterator[Block | Lost]]] = {
+    "html": markup.read_html,
+    "latex": _read_latex,
+    "markdown": markup.read_markdown,
+    "text": _read_text,
+}
+"""Readers of formats that are text in some encoding."""
+
+KNOWN = (
+    "plain text, Markdown, HTML, EPUB, PDF, DOCX, LaTeX, CNXML or JATS, archives of these, or "
+    "rows of texts"
+)
 
 
 def extracted(blocks: Iterable[Block]) -> str:
@@ -132,33 +511,35 @@ def extracted(blocks: Iterable[Block]) -> str:
 
 
 def split(blocks: Iterable[Block]) -> Iterator[Passage]:
-    """Cut a file at its headings; a heading with no paragraph of its own gives no passage.
+    """Cut a file at its headings, and where another part begins.
 
-    A heading that repeats the one above it, as a page's first often repeats its title, is told
-    once in `section`.
+    A heading with no paragraph of its own gives no passage. One that repeats the one above it, as
+    a page's first often repeats its title, is told once in `section`.
     """
     above: list[Block] = []
     position = 0
-    for is_heading, run in groupby(blocks, key=lambda block: block.level < PARAGRAPH):
+    for (is_heading, part), run in groupby(
+        blocks, key=lambda block: (block.level < PARAGRAPH, block.part)
+    ):
         group = list(run)
         text = extracted(group)
         if is_heading:
             for heading in group:
                 above = [each for each in above if each.level < heading.level] + [heading]
         else:
-            section = tuple(name for name, _ in groupby(each.text for each in above))
-            yield Passage(section, position, position + len(text), text)
+            section = _told_once(each.text for each in above)
+            pages = sorted(block.page for block in group if block.page is not None)
+            span = (pages[0], pages[-1]) if pages else None
+            yield Passage(section, part, span, position, position + len(text), text)
         position += len(text) + len("\n\n")
 
 
-READERS: dict[str, Callable[[str], Iterator[Block]]] = {
-    ".htm": markup.read_html,
-    ".html": markup.read_html,
-    ".markdown": markup.read_markdown,
-    ".md": markup.read_markdown,
-    ".txt": plain.read,
-}
+def _told_once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name, _ in groupby(names))
 
 
 if __name__ == "__main__":
-    step.run(ingest, Source)
+    # Child processes find these by name, and a script has none.
+    from residency import ingest as importable
+
+    step.run(importable.ingest, importable.Source)

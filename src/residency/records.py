@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from residency.files import read_rows, write_json, write_rows
+from residency.reading.blocks import Part
 
 Kind = Literal["single", "multiple", "judgement", "propositions", "open", "progressive"]
 """single: one option is right; multiple: several; judgement: one of a scale (yes, no, maybe);
@@ -26,10 +27,12 @@ class Document:
     """A section of a raw file as plain text; paragraphs are separated by one empty line."""
 
     id: str
-    source: str
-    file: str
-    sha256: str  # of the raw file
+    source: str  # its name in the declaration
+    file: str  # path or URL; inside an archive, books.zip!/shelf/book.txt
+    sha256: str  # of the raw file, or of the archive's member
     section: tuple[str, ...]  # headings from the file's title down
+    pages: tuple[int, int] | None = None  # first and last, where the format has pages
+    part: Part = "prose"
     start: int  # offsets in characters into the file's extracted text
     end: int
     language: str
@@ -38,6 +41,8 @@ class Document:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "section", tuple(self.section))
+        if self.pages is not None:
+            object.__setattr__(self, "pages", tuple(self.pages))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ def run(step: Callable[..., None], section: Any) -> None:
 
     `step(section, <paths by name>, out)`: the section is a Section or a union of some; arguments
     annotated `Path`, `Path | None` or `list[Path]` become options; `out` is an empty folder that
-    is put in place when it returns.
+    is put in place when it returns. A step that takes a `name` is given its section's own.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m residency.{step.__name__}", description=(step.__doc__ or "").split("\n")[0]
@@ -38,7 +38,8 @@ def run(step: Callable[..., None], section: Any) -> None:
     parser.add_argument("section", help="its place in params.yaml, such as corpora.textbooks")
     parser.add_argument("out", type=Path, help="the folder to write")
     hints = get_type_hints(step)
-    wanted = [name for name in list(inspect.signature(step).parameters)[1:] if name != "out"]
+    taken = list(inspect.signature(step).parameters)[1:]
+    wanted = [name for name in taken if name not in ("name", "out")]
     for name in wanted:
         if hints[name] == list[Path]:
             parser.add_argument(f"--{name}", type=Path, nargs="*", default=[])
@@ -50,6 +51,8 @@ def run(step: Callable[..., None], section: Any) -> None:
         values = _declared(arguments.section)
         with building(arguments.out) as out:
             inputs = {name: getattr(arguments, name) for name in wanted}
+            if "name" in taken:
+                inputs["name"] = arguments.section.rpartition(".")[2]
             step(TypeAdapter(section).validate_python(values), **inputs, out=out)
 
 

@@ -46,10 +46,15 @@ def read(content: bytes) -> Iterator[Block | Lost]:
     tree = marks.parsed(content)
     _expect(tree.getroot(), f"{_C}document")
     found = list(marks.blocks(marks.transformed(_sheet(), tree)))
-    asked = {block.text for block in found if block.part == "exercises" and " " in block.text}
-    for block in found:
-        repeated = block.part == "prose" and block.level == PARAGRAPH and block.text in asked
-        yield block._replace(part="exercises") if repeated else block
+    asked = {block.text for block in found if block.part == "exercises"}
+    if not asked:
+        return iter(found)
+    return (
+        block._replace(part="exercises")
+        if block.text in asked and block.level == PARAGRAPH and " " in block.text
+        else block
+        for block in found
+    )
 
 
 def exercises(content: bytes) -> Iterator[Exercise]:
@@ -123,10 +128,10 @@ _TEMPLATES = """
 
 <xsl:template match="c:para | c:problem | c:solution | c:note | c:equation | c:quote | c:rule |
     c:statement | c:proof | c:example | c:subfigure">
-  &block;7<xsl:apply-templates/>&block;7
+  &block;7<xsl:apply-templates/>&end;
 </xsl:template>
-<xsl:template match="c:title">&block;7<xsl:apply-templates/>&block;7</xsl:template>
-<xsl:template match="c:document/c:title">&block;0<xsl:apply-templates/>&block;7</xsl:template>
+<xsl:template match="c:title">&block;7<xsl:apply-templates/>&end;</xsl:template>
+<xsl:template match="c:document/c:title">&block;0<xsl:apply-templates/>&end;</xsl:template>
 <xsl:template match="c:section/c:title">
   <xsl:variable name="depth" select="count(ancestor::c:section)"/>
   <xsl:text>&block;</xsl:text>
@@ -134,19 +139,19 @@ _TEMPLATES = """
     <xsl:when test="$depth &lt; 6"><xsl:value-of select="$depth"/></xsl:when>
     <xsl:otherwise>6</xsl:otherwise>
   </xsl:choose>
-  <xsl:apply-templates/>&block;7
+  <xsl:apply-templates/>&end;
 </xsl:template>
 
 <xsl:template match="c:exercise | c:section[contains(@class, 'exercise')
     or contains(@class, 'question') or contains(@class, 'problem')
     or contains(@class, 'multiple-choice') or contains(@class, 'free-response')
     or contains(@class, 'critical-thinking') or count(c:exercise) &gt; count(c:para)]">
-  &block;e&block;7<xsl:apply-templates/>&block;p&block;7
+  &block;e<xsl:apply-templates/>&end;
 </xsl:template>
 <xsl:template match="c:section"><xsl:apply-templates/></xsl:template>
 
 <xsl:template match="c:glossary">
-  &block;g&block;7<xsl:apply-templates/>&block;p&block;7
+  &block;g<xsl:apply-templates/>&end;
 </xsl:template>
 <xsl:template match="c:definition">
   <xsl:text>&line;</xsl:text><xsl:apply-templates select="c:term"/>
@@ -155,7 +160,7 @@ _TEMPLATES = """
 
 <xsl:template match="c:figure">
   <xsl:text>&block;7</xsl:text><xsl:call-template name="named"/>
-  <xsl:apply-templates select="*[not(self::c:title)]"/><xsl:text>&block;7</xsl:text>
+  <xsl:apply-templates select="*[not(self::c:title)]"/><xsl:text>&end;</xsl:text>
 </xsl:template>
 <xsl:template match="c:caption">
   <xsl:text> </xsl:text><xsl:apply-templates/>
@@ -170,14 +175,23 @@ _TEMPLATES = """
 <xsl:template match="c:table">
   <xsl:text>&block;9</xsl:text><xsl:call-template name="named"/>
   <xsl:text>&line;</xsl:text><xsl:apply-templates select="c:caption"/>
-  <xsl:apply-templates select=".//c:row"/><xsl:text>&block;7</xsl:text>
+  <xsl:apply-templates select=".//c:row"/><xsl:text>&end;</xsl:text>
 </xsl:template>
 <xsl:template match="c:row"><xsl:text>&row;</xsl:text><xsl:apply-templates select="c:entry"/>
 </xsl:template>
-<xsl:template match="c:entry"><xsl:text>&cell;</xsl:text><xsl:apply-templates mode="cell"/>
-</xsl:template>
-<xsl:template match="c:thead//c:entry">
-  <xsl:text>&head;</xsl:text><xsl:apply-templates mode="cell"/>
+<xsl:template match="c:entry">&cell;<xsl:call-template name="entry"/></xsl:template>
+<xsl:template match="c:thead//c:entry">&head;<xsl:call-template name="entry"/></xsl:template>
+<xsl:template name="entry">
+  <xsl:variable name="columns" select="ancestor::c:tgroup[1]/c:colspec"/>
+  <xsl:variable name="first" select="$columns[@colname = current()/@namest]/@colnum"/>
+  <xsl:variable name="last" select="$columns[@colname = current()/@nameend]/@colnum"/>
+  <xsl:if test="$last > $first or @morerows > 0">
+    <xsl:if test="$last > $first"><xsl:value-of select="$last - $first + 1"/></xsl:if>
+    <xsl:text>,</xsl:text>
+    <xsl:if test="@morerows > 0"><xsl:value-of select="@morerows + 1"/></xsl:if>
+    <xsl:text>&span;</xsl:text>
+  </xsl:if>
+  <xsl:apply-templates mode="cell"/>
 </xsl:template>
 <xsl:template match="*" mode="cell"><xsl:apply-templates select="."/></xsl:template>
 <xsl:template match="c:para | c:note" mode="cell">
@@ -191,10 +205,10 @@ _TEMPLATES = """
 
 <xsl:template match="c:list">
   <xsl:text>&block;7</xsl:text><xsl:apply-templates select="c:title/node()"/>
-  <xsl:call-template name="items"/><xsl:text>&block;7</xsl:text>
+  <xsl:call-template name="items"/><xsl:text>&end;</xsl:text>
 </xsl:template>
 <xsl:template match="c:list[.//c:para or .//c:table or .//c:figure or .//c:equation]">
-  <xsl:for-each select="c:item">&block;7<xsl:apply-templates/>&block;7</xsl:for-each>
+  <xsl:for-each select="c:item">&block;7<xsl:apply-templates/>&end;</xsl:for-each>
 </xsl:template>
 <xsl:template match="c:item/c:list | c:item/*/c:list">
   <xsl:call-template name="items"/>
@@ -216,7 +230,7 @@ _TEMPLATES = """
 
 <xsl:template match="c:newline | c:space"><xsl:text> </xsl:text></xsl:template>
 <xsl:template match="c:code[@display='block'] | c:preformat">
-  <xsl:text>&block;8</xsl:text><xsl:value-of select="."/><xsl:text>&block;7</xsl:text>
+  <xsl:text>&block;8</xsl:text><xsl:value-of select="."/><xsl:text>&end;</xsl:text>
 </xsl:template>
 <xsl:template match="c:sup">
   <xsl:variable name="before" select="preceding-sibling::node()[1]"/>

@@ -6,33 +6,53 @@ A format is an XSLT stylesheet whose output is its text with marks in between, s
 over the tree is done by libxslt. Marks are noncharacters (Unicode 16, section 23.7); those in a
 file are marks as well, and do no more harm than its tags. In a stylesheet they are entities:
 
-    &block;  ends what came before; the next character says what begins: 0 to 6 a heading,
-             7 a paragraph, 8 preformatted lines, 9 a table; e and g enter exercises and the
-             glossary, p leaves them again
+    &block;  begins a block; the next character says which: 0 to 6 a heading, 7 a paragraph,
+             8 preformatted lines, 9 a table, t a term that the next block explains; e and g
+             begin the exercises and the glossary
+    &end;    ends a block; what contains it goes on
     &line;   ends a line within a block
+    &break;  ends a line as <br> does: two of them end a paragraph
     &deeper; indents a line by two spaces
     &row;    begins a table's row
-    &head; &cell;  begin a cell
+    &head; &cell;  begin a cell; before &span; stand the columns and rows that it covers,
+             as in 2,1
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from html.entities import html5
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
 
 from residency.reading.blocks import PARAGRAPH, Block, Part, Unreadable
 
 if TYPE_CHECKING:
     from lxml import etree
 
-BLOCK, LINE, DEEPER, ROW, HEAD, CELL = map(chr, range(0xFDD0, 0xFDD6))
+BLOCK, LINE, BREAK, DEEPER, ROW, HEAD, CELL, SPAN = map(chr, range(0xFDD0, 0xFDD8))
 
-_LEVELS = {str(level): level for level in range(PARAGRAPH + 1)}
-_PARTS: dict[str, Part] = {"e": "exercises", "g": "glossary"}
+_KINDS: dict[str, tuple[int, Part | None]] = {
+    **{str(level): (level, None) for level in range(PARAGRAPH + 1)},
+    "8": (PARAGRAPH, None),
+    "9": (PARAGRAPH, None),
+    "t": (PARAGRAPH, None),
+    "e": (PARAGRAPH, "exercises"),
+    "g": (PARAGRAPH, "glossary"),
+}
+_WIDEST = 100
+"""A cell that claims to cover more columns or rows than this covers no more."""
+
+_HOSTILE = ("amplification", "reference loop", "PARSE_HUGE", "Excessive", "limit")
+"""What libxml2 says of files that would cost too much."""
+
+_PARAGRAPHS = re.compile(rf"{BREAK}\s*{BREAK}")
 _SHEET = """<!DOCTYPE xsl:stylesheet [
-<!ENTITY block "&#xFDD0;"> <!ENTITY line "&#xFDD1;"> <!ENTITY deeper "&#xFDD2;">
-<!ENTITY row "&#xFDD3;"> <!ENTITY head "&#xFDD4;"> <!ENTITY cell "&#xFDD5;">
+<!ENTITY block "&#xFDD0;"> <!ENTITY end "&#xFDD0;."> <!ENTITY line "&#xFDD1;">
+<!ENTITY break "&#xFDD2;"> <!ENTITY deeper "&#xFDD3;"> <!ENTITY row "&#xFDD4;">
+<!ENTITY head "&#xFDD5;"> <!ENTITY cell "&#xFDD6;"> <!ENTITY span "&#xFDD7;">
 ]>
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" %s>
 <xsl:output method="text"/>
@@ -70,6 +90,21 @@ MATH = """
 """
 """Templates that write MathML on one line: x^2, (a + b)/c, √(x); prefix m."""
 
+CELLS = """
+<xsl:template match="th" mode="cell">
+  <xsl:text>&head;</xsl:text><xsl:call-template name="spans"/><xsl:apply-templates mode="flat"/>
+</xsl:template>
+<xsl:template match="td" mode="cell">
+  <xsl:text>&cell;</xsl:text><xsl:call-template name="spans"/><xsl:apply-templates mode="flat"/>
+</xsl:template>
+<xsl:template name="spans">
+  <xsl:if test="@colspan > 1 or @rowspan > 1">
+    <xsl:value-of select="concat(@colspan, ',', @rowspan)"/>&span;
+  </xsl:if>
+</xsl:template>
+"""
+"""Templates for the cells of a table as HTML has them; modes cell and flat."""
+
 
 def stylesheet(namespaces: dict[str, str], templates: str) -> etree.XSLT:
     """A stylesheet that marks text; it can read and write nothing but the tree that it is given."""
@@ -83,20 +118,33 @@ def stylesheet(namespaces: dict[str, str], templates: str) -> etree.XSLT:
 def parsed(content: bytes) -> etree._ElementTree:
     """The tree of an XML file that is not trusted; no other file is read, nothing is fetched.
 
-    Entities that the file itself declares are replaced while libxml2 holds that they do not grow
-    out of proportion. Of others those of HTML are. Raises Unreadable.
+    Entities that the file itself declares are replaced as long as libxml2 holds that they do not
+    grow out of proportion. References that a DTD out of reach would explain become the characters
+    that HTML names so, or stay as they are written. Raises Unreadable.
     """
     from lxml import etree
 
-    try:
-        root = etree.XML(content, _parser())
-    except etree.XMLSyntaxError as error:
-        hostile = "ntity" in error.msg or "xcessive" in error.msg or "loop" in error.msg
-        raise Unreadable("hostile XML" if hostile else "unparsable", error.msg) from None
+    root = _root(content, resolve_entities=False)
     tree = root.getroottree()
     if tree.docinfo.doctype:
-        _settle_entities(root)
+        references = list(root.iter(etree.Entity))
+        declared = tree.docinfo.internalDTD
+        names = {each.name for each in declared.iterentities()} if declared is not None else set()
+        if any(each.name in names for each in references):
+            return _root(content, resolve_entities="internal").getroottree()
+        for each in references:
+            replace(each, html5.get(f"{each.name};", f"&{each.name};"))
     return tree
+
+
+def _root(content: bytes, *, resolve_entities: bool | str) -> etree._Element:
+    from lxml import etree
+
+    try:
+        return etree.XML(content, _parser(resolve_entities))
+    except etree.XMLSyntaxError as error:
+        hostile = any(sign in error.msg for sign in _HOSTILE)
+        raise Unreadable("hostile XML" if hostile else "unparsable", error.msg) from None
 
 
 def transformed(sheet: etree.XSLT, tree: etree._ElementTree | etree._Element) -> str:
@@ -111,66 +159,116 @@ def transformed(sheet: etree.XSLT, tree: etree._ElementTree | etree._Element) ->
 
 def blocks(marked: str) -> Iterator[Block]:
     """The blocks of a marked text, white space folded, empty ones left out."""
-    parts: list[Part] = ["prose"]
-    for run in f"{PARAGRAPH}{marked}".split(BLOCK):
-        kind, text = run[:1], run[1:]
-        if kind in _PARTS:
-            parts.append(_PARTS[kind])
-        elif kind == "p" and len(parts) > 1:
-            parts.pop()
-        elif text and not text.isspace():
-            if kind == "9":
-                text = "\n".join(table_lines(*_table(text)))
-            elif kind == "8":
-                text = "\n".join(line.rstrip() for line in text.split("\n") if line.strip())
-            elif LINE in text:
-                text = "\n".join(filter(str.strip, map(folded, text.split(LINE))))
+    above: list[tuple[str, Part]] = [("7", "prose")]
+    term = ""
+    for run in f"7{marked}".split(BLOCK):
+        mark = run[:1]
+        if mark in _KINDS:
+            above.append((mark, _KINDS[mark][1] or above[-1][1]))
+        elif len(above) > 1:
+            above.pop()
+        if len(run) < 2 or run[1:].isspace():
+            continue
+        kind, part = above[-1]
+        level = _KINDS[kind][0]
+        for text in _texts(kind, run[1:]):
+            if kind == "t":
+                term = f"{text}: "
             else:
-                text = " ".join(text.split())
-            if text:
-                yield Block(text, _LEVELS.get(kind, PARAGRAPH), None, parts[-1])
+                yield Block(term + text, level, None, part)
+                term = ""
+    if term:
+        yield Block(term[:-2])
+
+
+def _texts(kind: str, text: str) -> list[str]:
+    """The text of a block; of a paragraph with <br><br> inside it several."""
+    if kind == "9":
+        text = "\n".join(filter(None, _table(text)))
+    elif kind == "8":
+        lines = text.replace(BREAK, "\n").split("\n")
+        text = "\n".join(line.rstrip() for line in lines if line.strip())
+    elif LINE in text:
+        text = "\n".join(filter(str.strip, map(folded, text.split(LINE))))
+    elif BREAK in text and _KINDS[kind][0] == PARAGRAPH:
+        return list(filter(None, map(folded, _PARAGRAPHS.split(text))))
+    else:
+        text = folded(text)
+    return [text] if text else []
 
 
 def folded(text: str) -> str:
     """Text on one line; its indentation stays."""
-    return " ".join(text.split()).replace(f"{DEEPER} ", DEEPER).replace(DEEPER, "  ")
+    text = text.strip()
+    if "  " not in text and text.isprintable():
+        return text  # so without marks and other white space: most are, and splitting is slow
+    text = " ".join(text.replace(BREAK, " ").split())
+    return text.replace(f"{DEEPER} ", DEEPER).replace(DEEPER, "  ") if DEEPER in text else text
 
 
-def _table(text: str) -> tuple[list[str], list[list[str]], list[list[str]]]:
-    """The lines above a marked table, its rows of headers and its other rows."""
-    above, *rows = text.split(ROW)
-    heads: list[list[str]] = []
-    others: list[list[str]] = []
-    for row in rows:
-        is_head = CELL not in row and not others
-        cells = row.replace(HEAD, CELL).split(CELL)[1:]
-        (heads if is_head else others).append([folded(cell.replace(LINE, " ")) for cell in cells])
-    return [folded(line) for line in above.split(LINE)], heads, others
+def _table(text: str) -> Iterator[str]:
+    """The lines of a marked table: those above it, and a sentence per row.
 
-
-def table_lines(
-    above: Iterable[str], heads: list[list[str]], rows: list[list[str]]
-) -> Iterator[str]:
-    """A sentence per row, "header: cell; header: cell."; without headers "cell | cell".
-
-    Of several rows of headers the last one names the columns.
+    The last of the first rows that hold headers alone names the columns: "header: cell;
+    header: cell."; without headers "cell | cell".
     """
-    yield from map(sentence, filter(None, above))
-    named = [] if not rows else heads.pop() if heads else []
-    for head in heads:
-        if any(head):
-            yield " | ".join(filter(None, head))
-    if not any(len(row) == len(named) for row in rows):
-        rows = [named, *rows]
-        named = []
+    above, *marked = text.split(ROW)
+    yield from map(sentence, filter(None, map(folded, above.split(LINE))))
+    rows = [row for row in _grid(marked) if row]
+    heads = list(takewhile(lambda row: all(cell.kind == HEAD for cell in row), rows))
+    rows = rows[len(heads) :]
+    names = [cell.text for cell in heads[-1]] if heads and rows else []
+    for row in heads[:-1] if names else heads:
+        yield _unnamed(row)
     for row in rows:
-        if named and len(row) == len(named):
-            pairs = zip(named, row, strict=True)
-            yield sentence(
-                "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
-            )
-        elif any(row):
-            yield " | ".join(row)
+        if len(row) == len(names):
+            pairs = ((name, cell.text) for name, cell in zip(names, row, strict=True) if cell.text)
+            yield sentence("; ".join(f"{name}: {text}" if name else text for name, text in pairs))
+        else:
+            yield _unnamed(row)
+
+
+class _Cell(NamedTuple):
+    kind: str
+    text: str
+    is_copy: bool  # of the cell to its left
+
+
+def _unnamed(row: list[_Cell]) -> str:
+    cells = [cell.text for cell in row if not cell.is_copy]
+    return " | ".join(cells) if any(cells) else ""
+
+
+def _grid(marked: Iterable[str]) -> Iterator[list[_Cell]]:
+    """The cells of each row, repeated in all columns and rows that they cover."""
+    covered: dict[int, tuple[int, _Cell]] = {}  # column: rows still to cover, by what
+    for text in marked:
+        row: list[_Cell] = []
+        for kind, content in re.findall(rf"([{HEAD}{CELL}])([^{HEAD}{CELL}]*)", text):
+            _fill(row, covered)
+            spans, mark, inner = content.rpartition(SPAN)
+            columns, rows = map(_span, spans.split(",")) if mark else (1, 1)
+            told = folded(inner.replace(LINE, " "))
+            for number in range(columns):
+                cell = _Cell(kind, told, is_copy=number > 0)
+                if rows > 1:
+                    covered[len(row)] = (rows - 1, cell)
+                row.append(cell)
+        _fill(row, covered)
+        yield row
+
+
+def _fill(row: list[_Cell], covered: dict[int, tuple[int, _Cell]]) -> None:
+    """Append what cells of the rows above put into the next columns."""
+    while len(row) in covered:
+        left, cell = covered.pop(len(row))
+        if left > 1:
+            covered[len(row)] = (left - 1, cell)
+        row.append(cell)
+
+
+def _span(text: str) -> int:
+    return min(max(int(text), 1), _WIDEST) if text.strip().isdecimal() else 1
 
 
 def sentence(text: str) -> str:
@@ -179,30 +277,17 @@ def sentence(text: str) -> str:
 
 
 @cache
-def _parser() -> etree.XMLParser:
+def _parser(resolve_entities: bool | str) -> etree.XMLParser:
     from lxml import etree
 
     return etree.XMLParser(
-        resolve_entities="internal",
+        resolve_entities=resolve_entities,
         load_dtd=False,
         no_network=True,
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
     )
-
-
-def _settle_entities(root: etree._Element) -> None:
-    """Replace references that a DTD out of reach would explain by the characters HTML names so.
-
-    Names that HTML does not know stay as they are written.
-    """
-    from html.entities import html5
-
-    from lxml import etree
-
-    for entity in list(root.iter(etree.Entity)):
-        replace(entity, html5.get(f"{entity.name};", f"&{entity.name};"))
 
 
 def replace(node: etree._Element, text: str = "") -> None:

@@ -1,35 +1,34 @@
 """HTML, and Markdown as the HTML that it stands for: one way for tables and lists to become text.
 
-A paragraph is a run of text with the same nearest block element. That holds as well for old pages
-that close none of their tags, which html.parser nests thousands deep.
+A paragraph is a run of text with the same nearest block element, also in old pages that close none
+of their tags.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
-from residency.reading.blocks import PARAGRAPH, Block, Unreadable
+from residency.reading import gutenberg, marks
+from residency.reading.blocks import Block, Unreadable
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
-    from bs4.element import PageElement, Tag
+    from lxml import etree
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 LISTS = ("ol", "ul")
 DROPPED = ("aside", "footer", "form", "nav", "noscript", "script", "style", "svg",
            "template")  # fmt: skip
-BLOCKS = frozenset({*HEADINGS, *LISTS, "address", "article", "blockquote", "body", "center", "dd",
-    "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "hr", "html", "li", "main",
-    "p", "pre", "section", "summary", "table", "tbody", "td", "th", "thead", "tfoot",
-    "tr"})  # fmt: skip
+BLOCKS = ("address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "hr", "li", "main", "p", "section", "summary", "table",
+    "tbody", "td", "th", "thead", "tfoot", "tr", "caption")  # fmt: skip
 
+_UNCLOSED = re.compile(rb"</?(?:a|b|big|em|font|i|small|span|strong|tt|u)\b[^>]*>", re.IGNORECASE)
 _FRONT_MATTER = re.compile(
     r"\A(---|\+\+\+)[ \t]*\n.*?^(\1|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE
 )
-_BREAK = "\u2028"  # stands for <br>
 
 
 def read_markdown(text: str) -> Iterator[Block]:
@@ -43,148 +42,118 @@ def read_markdown(text: str) -> Iterator[Block]:
 def read_html(text: str) -> Iterator[Block]:
     """What a page says: without menus, forms and scripts, but with the headings in its header.
 
-    A paragraph is a run of text with the same nearest block element. That holds as well for old
-    pages that close none of their tags, which html.parser nests thousands deep.
+    Raises Unreadable.
     """
-    from bs4 import BeautifulSoup
-    from bs4.builder import ParserRejectedMarkup
-    from bs4.element import Tag
-
-    try:
-        soup = BeautifulSoup(text, "html.parser")
-    except ParserRejectedMarkup as error:
-        raise Unreadable("unparsable", str(error)) from None
-    _prepare(soup)
-    if soup.title:
-        title = _folded(soup.title.get_text())
-        soup.title.clear()
-        yield from [Block(title, 0)] if title else []
-    owner: Tag | None = None
-    run: list[str] = []
-    for node in soup.descendants:
-        if isinstance(node, Tag):
-            ends = node.name in BLOCKS
-            nearest = None
-        elif _is_text(node):
-            nearest = _nearest(node, BLOCKS)
-            ends = nearest is not owner
-        else:
-            continue
-        if ends:
-            yield from _block(owner, "".join(run))
-            owner, run = nearest, []
-        if not isinstance(node, Tag):
-            run.append(str(node))
-    yield from _block(owner, "".join(run))
+    return gutenberg.body(page(text.encode(errors="replace")))
 
 
-def _block(owner: Tag | None, text: str) -> Iterator[Block]:
-    name = owner.name if owner else ""
-    if name == "pre":
-        parts = ["\n".join(line.rstrip() for line in text.split("\n") if line.strip())]
-    elif name in HEADINGS:
-        parts = [_folded(text)]
-    else:
-        parts = [_folded(part) for part in re.split(rf"{_BREAK}\s*{_BREAK}", text)]
-    level = HEADINGS.index(name) + 1 if name in HEADINGS else PARAGRAPH
-    return (Block(part, level) for part in parts if part)
+def page(content: bytes) -> Iterator[Block]:
+    """The blocks of a page in UTF-8. Raises Unreadable."""
+    root = _root(content, huge_tree=False)
+    if root == "too deep":  # by tags that old pages never close; they end no paragraph
+        root = _root(_UNCLOSED.sub(b"", content), huge_tree=True)
+    if root == "too deep":
+        raise Unreadable("nested too deep", "more than 2048 tags within one another")
+    return iter(()) if root is None else marks.blocks(marks.transformed(_sheet(), root))
 
 
-def _prepare(soup: BeautifulSoup) -> None:
-    """Leave a tree in which every paragraph is a run of text: tables and lists become <pre>.
+def _root(content: bytes, *, huge_tree: bool) -> etree._Element | Literal["too deep"] | None:
+    """The tree of a page, or None when it is empty; libxml2 would silently cut a deep one off."""
+    from lxml import etree
 
-    Tags are changed where they stand, because moving one costs a search among its siblings.
-    """
-    for dropped in soup(DROPPED):
-        dropped.decompose()
-    for header in soup("header"):
-        for heading in header(HEADINGS):
-            header.insert_before(heading)
-        header.decompose()
-    for line_break in soup("br"):
-        line_break.string = _BREAK
-    for term in soup("dt"):
-        meaning = term.find_next_sibling(["dt", "dd"])
-        if meaning and meaning.name == "dd":
-            (meaning.find("p") or meaning).insert(0, f"{_folded(term.get_text())}: ")
-            term.clear()
-    for table in soup("table"):
-        if not table.find([*HEADINGS, *LISTS, "dl", "pre", "table"]):  # otherwise it is a layout
-            _set_lines(table, list(_table_lines(table)))
-    for each in soup(LISTS):
-        if not each.find([*HEADINGS, "dl", "p", "pre", "table"]):  # otherwise items are paragraphs
-            _set_lines(each, list(_list_lines(each)))
+    parser = etree.HTMLParser(encoding="utf-8", huge_tree=huge_tree)
+    root = etree.HTML(content, parser) if content.strip() else None
+    fatal = parser.error_log.filter_from_fatals()
+    return "too deep" if any(each.type_name == "ERR_RESOURCE_LIMIT" for each in fatal) else root
 
 
-def _set_lines(tag: Tag, lines: list[str]) -> None:
-    tag.clear()
-    tag.name = "pre"
-    tag.string = "\n".join(lines)
+@cache
+def _sheet() -> etree.XSLT:
+    def either(*names: str) -> str:
+        return " | ".join(names)
 
+    def inside(*names: str) -> str:
+        return " or ".join(f".//{name}" for name in names)
 
-def _table_lines(table: Tag) -> Iterator[str]:
-    """A sentence per row, "header: cell; header: cell."; without headers "cell | cell"."""
-    caption = table.find("caption")
-    if caption:
-        yield _sentence(_folded(caption.get_text()))
-    text = _by_nearest(table, ("td", "th"))
-    cells = defaultdict(list)
-    for cell in table(["td", "th"]):
-        cells[id(_nearest(cell, ("tr",)))].append(cell)
-    rows = list(cells.values())
-    headers: list[str] = []
-    if len(rows) > 1 and all(cell.name == "th" for cell in rows[0]):
-        headers = [text[id(cell)] for cell in rows.pop(0)]
-    for row in rows:
-        values = [text[id(cell)] for cell in row]
-        if len(values) == len(headers):
-            pairs = zip(headers, values, strict=True)
-            named = (f"{name}: {value}" if name else value for name, value in pairs if value)
-            yield _sentence("; ".join(named))
-        elif any(values):
-            yield " | ".join(values)
+    headings = "".join(
+        f'<xsl:template match="{name}">&block;{level}<xsl:apply-templates/>&end;</xsl:template>'
+        for level, name in enumerate(HEADINGS, 1)
+    )
+    return marks.stylesheet(
+        {},
+        f"""
+<xsl:template match="/"><!-- the title first, wherever it stands -->
+  <xsl:text>&block;0</xsl:text><xsl:value-of select="//title[1]"/><xsl:text>&end;</xsl:text>
+  <xsl:apply-templates/>
+</xsl:template>
+<xsl:template match="{either("title", *DROPPED)}"/>
+<xsl:template match="header">
+  <xsl:apply-templates select="{either(*(f".//{name}" for name in HEADINGS))}"/>
+</xsl:template>
+<xsl:template match="section[contains(@class, 'pg-boilerplate')] |
+    div[@id = 'pg-header' or @id = 'pg-footer'] |
+    span[contains(@class, 'pagenum') or @role = 'doc-pagebreak'] |
+    span[@*[name() = 'epub:type'] = 'pagebreak']"/>
 
+<xsl:template match="{either(*BLOCKS)}">&block;7<xsl:apply-templates/>&end;</xsl:template>
+{headings}
+<xsl:template match="pre">&block;8<xsl:apply-templates/>&end;</xsl:template>
+<xsl:template match="br">&break;</xsl:template>
+<xsl:template match="dt[following-sibling::*[self::dt or self::dd][1][self::dd]]">
+  <xsl:text>&block;t</xsl:text><xsl:apply-templates mode="flat"/><xsl:text>&end;</xsl:text>
+</xsl:template>
 
-def _sentence(text: str) -> str:
-    return text if not text or text.endswith((".", "!", "?", ":", "。")) else f"{text}."
+<xsl:template match="table[not({inside(*HEADINGS, *LISTS, "dl", "pre", "table")})]">
+  <xsl:text>&block;9</xsl:text><xsl:apply-templates select=".//caption" mode="flat"/>
+  <xsl:for-each select=".//tr">
+    <xsl:text>&row;</xsl:text><xsl:apply-templates select="td | th" mode="cell"/>
+  </xsl:for-each>
+  <xsl:text>&end;</xsl:text>
+</xsl:template>
+{marks.CELLS}
 
+<xsl:template match="ol | ul">&block;7<xsl:apply-templates/>&end;</xsl:template>
+<xsl:template match="{
+            either(
+                *(f"{name}[not({inside(*HEADINGS, 'dl', 'p', 'pre', 'table')})]" for name in LISTS)
+            )
+        }" name="list">
+  <xsl:text>&block;7</xsl:text>
+  <xsl:call-template name="items"/>
+  <xsl:text>&end;</xsl:text>
+</xsl:template>
+<xsl:template name="items">
+  <xsl:param name="indent" select="''"/>
+  <xsl:variable name="mixed" select="boolean(*[not(self::li)])"/>
+  <xsl:for-each select="*">
+    <xsl:if test="self::li">
+      <xsl:text>&line;</xsl:text>
+      <xsl:value-of select="$indent"/>
+      <xsl:choose>
+        <xsl:when test="not(parent::ol)">-</xsl:when>
+        <xsl:when test="$mixed">
+          <xsl:value-of select="count(preceding-sibling::li) + 1"/>.<!--
+        --></xsl:when>
+        <xsl:otherwise><xsl:value-of select="position()"/>.</xsl:otherwise>
+      </xsl:choose>
+      <xsl:text> </xsl:text>
+      <xsl:apply-templates mode="flat"/>
+    </xsl:if>
+    <xsl:variable name="depth" select="count(ancestor::ol | ancestor::ul)"/>
+    <xsl:for-each select="(self::ol | self::ul | .//ol | .//ul)
+        [count(ancestor::ol | ancestor::ul) = $depth]">
+      <xsl:call-template name="items">
+        <xsl:with-param name="indent" select="concat($indent, '&deeper;')"/>
+      </xsl:call-template>
+    </xsl:for-each>
+  </xsl:for-each>
+</xsl:template>
 
-def _list_lines(root: Tag) -> Iterator[str]:
-    """A line per item with its bullet or number, two spaces deeper for each list within."""
-    text = _by_nearest(root, ("li",))
-    numbers: Counter[int] = Counter()
-    depths = {id(root): 0}
-    for item in root("li"):
-        inside = _nearest(item, LISTS)
-        outside = _nearest(inside, LISTS)
-        depth = depths.setdefault(id(inside), depths.get(id(outside), 0) + 1)
-        numbers[id(inside)] += 1
-        marker = f"{numbers[id(inside)]}." if inside and inside.name == "ol" else "-"
-        if text[id(item)]:
-            yield f"{'  ' * depth}{marker} {text[id(item)]}"
-
-
-def _by_nearest(root: Tag, names: Collection[str]) -> dict[int, str]:
-    """The text below `root` by the id of the nearest of its ancestors with one of these names."""
-    texts: defaultdict[int, list[str]] = defaultdict(list)
-    last = None
-    for string in filter(_is_text, root.descendants):
-        block = _nearest(string, BLOCKS)
-        texts[id(_nearest(string, names))] += [str(string)] if block is last else [" ", str(string)]
-        last = block
-    return defaultdict(str, {owner: _folded("".join(parts)) for owner, parts in texts.items()})
-
-
-def _is_text(node: PageElement) -> bool:
-    from bs4.element import CData, NavigableString
-
-    return type(node) in (NavigableString, CData)  # a comment is a subclass
-
-
-def _nearest(node: PageElement | None, names: Collection[str]) -> Tag | None:
-    parents = node.parents if node else ()
-    return next((parent for parent in parents if parent.name in names), None)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split())
+<xsl:template match="*" mode="flat"><xsl:apply-templates mode="flat"/></xsl:template>
+<xsl:template match="{either("br", *BLOCKS, *HEADINGS)}" mode="flat">
+  <xsl:text> </xsl:text><xsl:apply-templates mode="flat"/><xsl:text> </xsl:text>
+</xsl:template>
+<xsl:template match="{either(*LISTS)}" mode="flat"><xsl:text> </xsl:text></xsl:template>
+<xsl:template match="{either("title", *DROPPED)}" mode="flat"/>
+""",
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 from residency.overlap import CJK
 from residency.reading.blocks import Block, Unreadable
@@ -17,6 +20,21 @@ _CJK_BREAK = re.compile(
 _WRAP = re.compile(rf"\n(?!{_ITEM})")
 _WIDEST = 120
 """No one wraps lines by hand beyond this many characters: wider ones are whole paragraphs."""
+
+_SAMPLE = 4096  # bytes
+_ENOUGH = 16  # characters that are hardly plausible by chance
+_SAMPLE_LEGACY = 1 << 23  # bytes that charset-normalizer sees
+_NOISE = frozenset({"Cc", "Cn", "Co", "Cs"})
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_DECLARED = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z][\w.:-]*)")
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin1": "cp1252"}
+"""What browsers read these names as (WHATWG Encoding Standard, 4.2)."""
 
 
 def read(text: str) -> Iterator[Block]:
@@ -32,21 +50,97 @@ def read(text: str) -> Iterator[Block]:
             yield Block(_WRAP.sub(" ", _CJK_BREAK.sub("", "\n".join(lines))))
 
 
-def decoded(content: bytes) -> str:
-    """The text of a file: UTF-8 or else what charset-normalizer finds; line ends become \\n.
+class Decoded(NamedTuple):
+    """The text of a file and the encoding that it was in, by Python's name for it."""
 
-    Raises Unreadable.
+    text: str
+    encoding: str
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file in whatever encoding it is found to be; see `decode`."""
+    return decode(content, None).text
+
+
+def decode(content: bytes, encoding: str | None) -> Decoded:
+    """The text of a file, and what it was encoded in; line ends become \\n.
+
+    `encoding`: None tries UTF-8, UTF-16 and UTF-32, what a page declares of itself, and then what
+    charset-normalizer finds. Raises Unreadable ("undecodable").
     """
+    if encoding is not None:
+        text = _tried(content, encoding)
+        if text is None:
+            raise Unreadable("undecodable", f"not {encoding}, as its source declares")
+        return Decoded(text, encoding)
+    for name in _candidates(content):
+        text = _tried(content, name)
+        if text is not None:
+            return Decoded(text, name)
+    return _detected(content)
+
+
+def wide_encoding(content: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a byte order mark, if that is what the beginning looks like.
+
+    Read in the wrong byte order, text has line feeds in U+0A00 and letters all over Unicode.
+    """
+    head = content[: _SAMPLE // 4 * 4]
+    if b"\0" not in head:
+        return None
+    good = {}
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        try:
+            text = codecs.getincrementaldecoder(name)("strict").decode(head)
+        except UnicodeDecodeError:
+            continue
+        plain = sum(character.isascii() for character in text)
+        if (plain or len(text) >= _ENOUGH) and not any(map(_is_noise, text)):
+            good[name] = plain
+    return max(good, key=lambda name: good[name]) if good else None
+
+
+def _is_noise(character: str) -> bool:
+    return character not in "\t\n\v\f\r" and unicodedata.category(character) in _NOISE
+
+
+def _candidates(content: bytes) -> Iterator[str]:
+    for mark, name in _MARKS.items():
+        if content.startswith(mark):
+            yield name
+    yield "utf-8"
+    wide = wide_encoding(content)
+    if wide:
+        yield wide
+    declared = _DECLARED.search(content[:1024])
+    if declared and content.lstrip().startswith(b"<"):
+        name = declared[1].decode("ascii").lower()
+        yield _SUPERSETS.get(name, name)
+
+
+def _tried(content: bytes, encoding: str) -> str | None:
+    try:
+        text = content.decode(encoding)
+    except (UnicodeError, LookupError):
+        return None
+    return None if "\0" in text else _lines(text)
+
+
+def _lines(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _detected(content: bytes) -> Decoded:
     from charset_normalizer import from_bytes
 
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:  # not UTF-8, or UTF-16 that happens to be valid UTF-8
-        # The default threshold of 0.2 turns away real GB18030 books full of rare characters.
-        best = from_bytes(content, threshold=0.5).best()
-        text = "\0" if best is None else str(best).removeprefix("\ufeff")
-    if "\0" in text:
+    if b"\0" in content:
+        raise Unreadable("undecodable", "binary: NUL bytes, and neither UTF-16 nor UTF-32")
+    # The default threshold of 0.2 turns away real GB18030 books full of rare characters.
+    sample = content
+    if len(content) > _SAMPLE_LEGACY:
+        sample = content[: content.rfind(b"\n", 0, _SAMPLE_LEGACY) + 1 or _SAMPLE_LEGACY]
+    best = from_bytes(sample, threshold=0.5).best()
+    text = None if best is None else _tried(content, best.encoding)
+    if best is None or text is None:
         raise Unreadable("undecodable", "neither UTF-8 nor any encoding that gives plain text")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return Decoded(text, best.encoding)
