@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from residency.reading import gutenberg, markup
+from residency.reading import gutenberg, markup, plain
 from residency.reading.blocks import Block
 
 BOOK = Path(__file__).parents[1].parent / "shared/data/gutenberg/24440.txt"
@@ -42,6 +42,11 @@ def test_a_book_keeps_what_stands_between_the_marks(mark: str) -> None:
 )
 def test_a_book_ends_at_its_end_mark(mark: str) -> None:
     assert gutenberg.unwrapped(f"Bones.\n\n{mark}\n\nLicence") == "Bones.\n\n"
+
+
+def test_plain_text_is_read_without_the_wrapping() -> None:
+    text = f"{HEADER}*** START OF THIS PROJECT GUTENBERG EBOOK BONES ***\n\nBones.{FOOTER}Licence"
+    assert list(plain.read(text)) == [Block("Bones.")]
 
 
 def test_other_texts_stay_as_they_are() -> None:

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from residency.overlap import CJK
+from residency.reading import gutenberg
 from residency.reading.blocks import Block, Unreadable
 
 _UNDERLINE = re.compile(r"(={3,}|-{3,})")
@@ -38,7 +39,11 @@ _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "la
 
 
 def read(text: str) -> Iterator[Block]:
-    """Paragraphs between empty lines, hard-wrapped lines joined; underlined lines are headings."""
+    """Paragraphs between empty lines, hard-wrapped lines joined; underlined lines are headings.
+
+    The licence around a book from Project Gutenberg is dropped.
+    """
+    text = gutenberg.unwrapped(text)
     for blank, run in groupby(map(str.strip, text.split("\n")), key=lambda line: not line):
         lines = [] if blank else list(run)
         while len(lines) > 1 and _UNDERLINE.fullmatch(lines[1]):
