@@ -19,12 +19,12 @@ def sections(text: str, suffix: str) -> list[tuple[tuple[str, ...], str]]:
 
 def test_markdown_loses_its_marks_and_its_front_matter() -> None:
     text = "---\ntitle: x\n---\n# A *b*\n\nSee [the **map**](http://x) &amp;\n`code`.<!-- no -->\n"
-    assert sections(text, ".md") == [(("A b",), "See the map & code.")]
+    assert sections(text, "markdown") == [(("A b",), "See the map & code.")]
 
 
 def test_a_deeper_heading_ends_with_its_section() -> None:
     text = "# A\n\n### B\n\nb\n\n## C\n\nc\n\n# D\n\nd\n"
-    assert sections(text, ".md") == [(("A", "B"), "b"), (("A", "C"), "c"), (("D",), "d")]
+    assert sections(text, "markdown") == [(("A", "B"), "b"), (("A", "C"), "c"), (("D",), "d")]
 
 
 def test_a_table_reads_as_a_sentence_per_row() -> None:
@@ -67,7 +67,7 @@ def test_a_page_gives_what_it_says_and_nothing_around_it() -> None:
     <div>Loose<p>A<sub>2</sub> <!-- no -->&lt;b&gt;<br>line</p>end</div>
     <h2>Node</h2><p>one<br><br>two</p><form>f</form><script>s</script><aside>a</aside>
     <footer>f</footer></body></html>"""
-    assert sections(page, ".html") == [
+    assert sections(page, "html") == [
         (("Organs",), "Loose\n\nA2 <b> line\n\nend"),
         (("Organs", "Node"), "one\n\ntwo"),
     ]

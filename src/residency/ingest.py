@@ -32,7 +32,7 @@ from pydantic import Field, field_validator, model_validator
 from residency import fetch, step, workers
 from residency.files import sha256, write_json
 from residency.overlap import CJK
-from residency.reading import gutenberg, markup, plain
+from residency.reading import markup, plain
 from residency.reading import rows as rows_of_texts
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
 from residency.reading.formats import recognised
@@ -319,7 +319,7 @@ def _passages(source: Source, name: str, spool: Path, task: _Task, form: str) ->
             )
             if passage.part in source.parts:
                 documents += 1
-                words_kept += word_count(passage.text)
+                words_kept += count(passage.text)
                 texts.write(document)
             else:
                 reject(document.id, passage.part, "a part that the source leaves out", document)
@@ -354,48 +354,6 @@ class _Spool:
             self.file.close()
 
 
-def word_count(text: str) -> int:
-    """The length of `overlap.words`, but many times faster and without a list of 200 MB.
-
-    They differ only for characters that stand for several words, such as ½.
-    """
-    import numpy as np
-
-    kinds = _kinds()
-    count = 0
-    unfinished = False  # whether the piece before ends within a word
-    for start in range(0, len(text), _PIECE):
-        piece = unicodedata.normalize("NFC", text[start : start + _PIECE])
-        points = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), "<u4")
-        kind = kinds[np.minimum(points, len(kinds) - 1)]
-        inside = kind == 1
-        begins = inside[1:] & ~inside[:-1]
-        count += int((kind == 2).sum() + begins.sum()) + bool(inside[0] and not unfinished)
-        unfinished = bool(inside[-1])
-    return count
-
-
-@cache
-def _kinds() -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """For every code point: 2 is a word by itself, 1 is part of one, 0 is neither.
-
-    The last stands for all above it, which are Chinese characters or unassigned.
-    """
-    import numpy as np
-
-    alone, part = re.compile(f"[{CJK}]"), re.compile(r"[^\W_]")
-    kinds = np.zeros(0x20001, np.uint8)
-    everything = "".join(map(chr, range(len(kinds))))
-    for value, kind in ((1, part), (2, alone)):
-        kinds[[found.start() for found in kind.finditer(everything)]] = value
-    for point, character in enumerate(everything):
-        if not unicodedata.is_normalized("NFKC", character):
-            folded = unicodedata.normalize("NFKC", character)
-            kinds[point] = 2 if alone.search(folded) else 1 if part.search(folded) else 0
-    return kinds
-
-
-_PIECE = 1 << 20  # characters
 COLLECTION = "cnxml collection"
 
 
@@ -476,15 +434,6 @@ def _rows(
 _SAMPLE = 1 << 20  # bytes of a table to find its encoding by
 
 
-def _read_text(text: str) -> Iterator[Block | Lost]:
-    if "gutenberg" in text[:_WRAPPING].casefold() + text[-_WRAPPING:].casefold():
-        text = gutenberg.unwrapped(text)
-    return plain.read(text)
-
-
-_WRAPPING = 100_000  # characters at either end in which Project Gutenberg's is sought
-
-
 def _read_latex(text: str) -> Iterator[Block | Lost]:
     from residency.reading import latex
 
@@ -495,7 +444,7 @@ READERS: dict[str, Callable[[str], Iterator[Block | Lost]]] = {
     "html": markup.read_html,
     "latex": _read_latex,
     "markdown": markup.read_markdown,
-    "text": _read_text,
+    "text": plain.read,
 }
 """Readers of formats that are text in some encoding."""
 

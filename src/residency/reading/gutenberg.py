@@ -32,6 +32,7 @@ _TYPED = re.compile(
     re.IGNORECASE,
 )
 _NAMED = "project gutenberg"
+_ENDS = 100_000  # characters at either end of a text in which its wrapping is sought
 
 
 def unwrapped(text: str) -> str:
@@ -39,7 +40,7 @@ def unwrapped(text: str) -> str:
 
     After the start mark, paragraphs that say by whom the text was produced go as well.
     """
-    if _NAMED not in text.casefold():
+    if _NAMED not in (text[:_ENDS] + text[-_ENDS:]).casefold():
         return text
     starts = list(_START.finditer(text))  # small print may follow the start mark
     if starts:
