@@ -24,8 +24,8 @@ from ruamel.yaml import YAML
 from residency import declaration as declared
 from residency.adopt import LocalWeights
 from residency.declaration import Adopted, Declaration
+from residency.decontaminate import Decontaminate
 from residency.files import write_file
-from residency.overlap import Decontaminate
 from residency.section import Complaint
 from residency.step import complaints
 
