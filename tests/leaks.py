@@ -8,21 +8,26 @@ What is planted is drawn by the seed: no label is taken from what a detector say
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import random
 import re
+import tempfile
 import xml.etree.ElementTree as ET
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from residency import declaration
+from residency.decontaminate import Decontaminate, copied, index, leaks
 from residency.overlap import words
 from residency.records import Question
 
-SHARED = Path(__file__).parents[1].parent / "shared/data"
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared/data"
 
 
 @dataclass(frozen=True)
@@ -306,6 +311,15 @@ def planted(material: Material, seed: int, count: int) -> list[Case]:
         options = chance.sample(each.options, len(each.options)) if shuffle else each.options
         return f"{each.stem} {shown(options, chance)}"
 
+    def scattered(each: Question) -> list[str]:
+        """The stem in two paragraphs, each option in one."""
+        parts = units(each.stem, language)
+        half = len(parts) // 2
+        options = [
+            f"{mark}. {option}" for mark, option in zip("ABCDEFGH", each.options, strict=False)
+        ]
+        return [joined(parts[:half], language), joined(parts[half:], language), *options]
+
     def draw(what: list[Question], make: Callable[[Question], Case | None]) -> Iterator[Case]:
         made = 0
         for each in chance.sample(what, len(what)):
@@ -351,6 +365,7 @@ def planted(material: Material, seed: int, count: int) -> list[Case]:
     cases += draw(asked, lambda q: host("edited", q.id, True, altered(whole(q))))
     cases += draw(asked, lambda q: host("lines", q.id, True, wrapped(whole(q), language, chance)))
     cases += draw(asked, lambda q: host("paragraphs", q.id, True, q.stem, shown(q.options, chance)))
+    cases += draw(asked, lambda q: host("scattered", q.id, True, *scattered(q)))
     cases += draw(asked, lambda q: host("reordered", q.id, True, whole(q, shuffle=True)))
     cases += draw(asked, lambda q: host("punctuation", q.id, True, punctuated(whole(q), language)))
     cases += draw(long, lambda q: host("stem alone", q.id, True, altered(q.stem)))
@@ -406,8 +421,119 @@ def planted(material: Material, seed: int, count: int) -> list[Case]:
     return cases
 
 
-def grouped(cases: list[Case]) -> dict[str, list[Case]]:
-    by_kind: defaultdict[str, list[Case]] = defaultdict(list)
+def to_tune() -> list[Material]:
+    """The exams on which the default thresholds were chosen."""
+    exercises, alike, prose = openstax()
+    half = len(exercises) // 2
+    english = [each for module in prose.values() for each in module if len(each) > 150]
+    sat, abstracts, chinese = medqa(), pubmedqa(), cmexam_test()
+    return [
+        Material("medqa", "en", sat[:150], english + gutenberg(), sat[150:], []),
+        Material("openstax", "en", exercises[:half], gutenberg(), exercises[half:], alike[:half]),
+        Material("pubmedqa", "en", abstracts[:500], english, abstracts[500:], []),
+        Material("cmexam", "zh", chinese[:400], classics(), chinese[400:], []),
+        Material("french", "fr", french("dev"), spoken(french("train")), french("train"), []),
+    ]
+
+
+def to_publish() -> list[Material]:
+    """Exams that no threshold was chosen on."""
+    exercises, alike, prose = openstax()
+    half = len(exercises) // 2
+    english = [each for module in prose.values() for each in module if len(each) > 150]
+    sat, abstracts = medqa(), pubmedqa()
+    chinese, more = cmexam_validation(), cmexam_test()
+    return [
+        Material("medqa", "en", sat[150:], english + gutenberg(), sat[:150], []),
+        Material("openstax", "en", exercises[half:], gutenberg(), exercises[:half], alike[half:]),
+        Material("pubmedqa", "en", abstracts[500:], english, abstracts[:500], []),
+        Material("cmexam", "zh", chinese, classics(), more, []),
+        Material("french", "fr", french("test"), spoken(french("train")), french("train"), []),
+    ]
+
+
+def spoken(asked: list[Question]) -> list[str]:
+    """Prose of statements: there is no French book among the real data."""
+    return [
+        " ".join(f"{option}." for each in asked[at : at + 3] for option in each.options)
+        for at in range(0, len(asked) - 3, 3)
+    ]
+
+
+def default() -> list[Material]:
+    """The embedded default's own exams and primer, which need no file from elsewhere."""
+    from residency.examine import examine
+    from residency.ingest import ingest
+    from residency.records import documents, questions
+
+    def read(folder: Path) -> list[Material]:
+        declared = declaration.load(Path("params.yaml"))
+        ingest(declared.sources["primer"], folder)
+        told = [each.text.split("\n\n") for each in documents(folder)]
+        hosts = [paragraph for each in told for paragraph in each if len(paragraph) > 60]
+        found = []
+        for name in ("boards", "rounds"):
+            out = folder / name
+            out.mkdir()
+            examine(declared.exams[name], out)
+            known, other = (list(questions(out / f"{each}.jsonl")) for each in ("test", "train"))
+            found.append(Material(name, "en", known, hosts, other, []))
+        return found
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(REPOSITORY):
+        return read(Path(folder))
+
+
+@dataclass
+class Score:
+    """What a detector made of labelled cases."""
+
+    right: Counter[str]
+    wrong: Counter[str]
+    exact: int = 0  # leaks found in exactly the paragraphs that hold them
+    located: int = 0
+    missed: int = 0
+    false: int = 0
+    found: int = 0
+
+    @property
+    def precision(self) -> float:
+        return self.found / max(1, self.found + self.false)
+
+    @property
+    def recall(self) -> float:
+        return self.found / max(1, self.found + self.missed)
+
+    def add(self, other: Score) -> None:
+        self.right += other.right
+        self.wrong += other.wrong
+        for name in ("exact", "located", "missed", "false", "found"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def scored(cases: Iterable[Case], detect: Callable[[Case], tuple[bool, set[int]]]) -> Score:
+    """`detect` says whether a case is a leak, and which of its paragraphs are."""
+    score = Score(Counter(), Counter())
     for case in cases:
-        by_kind[case.kind].append(case)
-    return dict(by_kind)
+        hit, where = detect(case)
+        (score.right if hit == case.leak else score.wrong)[case.kind] += 1
+        score.found += hit and case.leak
+        score.missed += case.leak and not hit
+        score.false += hit and not case.leak
+        if hit and case.guilty:
+            score.located += 1
+            score.exact += where == set(case.guilty)
+    return score
+
+
+def ours(material: Material, section: Decontaminate) -> Callable[[Case], tuple[bool, set[int]]]:
+    """The detector under test."""
+    known = index(material.exam, section)
+
+    def detect(case: Case) -> tuple[bool, set[int]]:
+        if case.question:
+            return copied(case.question, known) is not None, set()
+        found = leaks(case.paragraphs, known)
+        return bool(found), {place for leak in found for place in leak.paragraphs}
+
+    return detect

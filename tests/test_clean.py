@@ -17,7 +17,7 @@ from residency.files import read_json, read_rows, write_rows
 from residency.records import Document, Question
 from residency.section import Complaint
 
-KNOWN = {"ngram": 3, "stem": 0.5, "options": 0.5, "same": 0.7, "stretch": 30}
+KNOWN = {"ngram": 3, "stem": 0.5, "options": 0.6, "same": 0.7, "stretch": 30}
 FILTER = {"min_words": 3, "max_words": 12, "max_repetition": 0.3}
 
 

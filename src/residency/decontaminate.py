@@ -21,6 +21,7 @@ passage and the exam alone, and a question copied a thousand times is no less a 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 Split = Literal["train", "dev", "test"]
+What = Literal["stem and options", "stem", "case", "explanation"]
+
+STEM: What = "stem"
+CASE: What = "case"
+EXPLANATION: What = "explanation"
 
 CHARACTER = 0.6
 """What a Chinese or Japanese character counts for, in words of other scripts."""
@@ -82,12 +88,12 @@ class Decontaminate(Section):
         "have in common with an exam's to be the same.",
     )
     alone: int = Field(
-        ge=1, description="Distinctive words from which on a stem is a leak without its options."
+        ge=1, description="Distinctive words from which on a stem or a case is a leak by itself."
     )
     stretch: int = Field(
         ge=1,
         description="Distinctive words copied in one stretch from a case or an explanation "
-        "from which on it is a leak.",
+        "from which on they are a leak, even if most of it is missing.",
     )
 
 
@@ -96,7 +102,7 @@ class Leak:
     """A question of an exam, and what of it was found where."""
 
     question: str
-    what: Literal["stem and options", "stem", "explanation"]
+    what: What
     score: float  # share of the question's distinctive words (or of its explanation's)
     exam: str  # the exam's words
     passage: str  # the text's
@@ -125,8 +131,8 @@ class Words(NamedTuple):
 class Index:
     """What is known of an exam; as large as the exam, whatever the corpus, and picklable.
 
-    Texts are numbered: those of question q are first[q] (what is asked), then its options, and
-    last[q] - 1 (its explanation). Words of text t are at begin[t]:begin[t + 1].
+    Texts are numbered: of question q, first[q] is its case, then come its stem and its options,
+    and last[q] - 1 is its explanation. Words of text t are at begin[t]:begin[t + 1].
     """
 
     section: Decontaminate
@@ -137,6 +143,7 @@ class Index:
     words: Array  # uint64
     runs: Array  # uint64, of the run that begins at a word; no meaning at a text's end
     weights: Array  # float, distinctive words that a word counts for
+    sizes: Array  # float, their sum by text
     keys: Array  # uint64, ascending: runs to look up
     table: Array  # bool: may a run be among the keys? by its leading bits
     shift: int
@@ -156,7 +163,7 @@ def index(questions: Iterable[Question], section: Decontaminate) -> Index:
     first, last = [], []
     for question in asked:
         first.append(len(texts))
-        texts += [question.asked, *question.options, question.explanation]
+        texts += [question.context, question.stem, *question.options, question.explanation]
         last.append(len(texts))
     found = _words(texts)
     n = section.ngram
@@ -179,8 +186,8 @@ def index(questions: Iterable[Question], section: Decontaminate) -> Index:
     total = np.zeros(len(runs))
     count = np.zeros(len(runs))
     for step in range(n):
-        np.add.at(total, at + step, rarity[key_of])
-        np.add.at(count, at + step, 1)
+        total[at + step] += rarity[key_of]  # no position stands twice in `at`
+        count[at + step] += 1
     weights = base * total / np.maximum(count, 1)
     short = np.flatnonzero((lengths < n) & (lengths > 0))
     if len(short):  # too short for a run: compared as a whole
@@ -192,7 +199,7 @@ def index(questions: Iterable[Question], section: Decontaminate) -> Index:
             weights[span] = base[span] * share
 
     # A run is looked up if it is rare; per question each of them once.
-    pairs = np.unique(np.stack([key_of, by]), axis=1)
+    pairs = np.stack(np.divmod(np.unique(key_of * max(1, len(asked)) + by), max(1, len(asked))))
     spread = np.bincount(pairs[0], minlength=len(keys))
     gains = np.zeros(len(keys))
     gains[key_of] = rarity[key_of] * base[at]
@@ -204,18 +211,19 @@ def index(questions: Iterable[Question], section: Decontaminate) -> Index:
     usable = (used[rank] == key_of) if len(used) else np.zeros(len(key_of), dtype=bool)
     worth = np.where(usable, gains[rank], 0.0) if len(used) else np.zeros(len(key_of))
 
-    kind = np.full(len(texts), 1)  # 0 asked, 1 option, 2 explanation
-    kind[first], kind[np.subtract(last, 1).astype(int)] = 0, 2
+    kind = np.full(len(texts), 1)  # 0 stem, 1 option, 2 case or explanation
+    ends = np.array(last, dtype=np.int64) - 1
+    cases = np.array(first, dtype=np.int64)
+    kind[cases + 1], kind[cases], kind[ends] = 0, 2, 2
     kind_at = kind[found.text[at]]
     stems = np.bincount(by[kind_at == 0], worth[kind_at == 0], len(asked))
     choices = np.bincount(by[kind_at == 1], worth[kind_at == 1], len(asked))
     need = FIRST_LOOK * np.where(stems >= FEWEST, stems, stems + choices)
     need = np.minimum(need, FIRST_LOOK * section.stretch)
     need[need <= 0] = np.inf if not len(used) else 1e-9
-    size = np.zeros(len(asked), dtype=np.int64)
-    np.add.at(size, question_of, np.where(kind < 2, lengths, 0))
-    explained = lengths[np.subtract(last, 1).astype(int)]
-    reach = np.maximum(size * 8 // 5 + 24, np.minimum(explained, 4 * section.stretch))
+    size = np.bincount(question_of, np.where(kind < 2, lengths, 0), len(asked)).astype(np.int64)
+    told = np.maximum(lengths[cases], lengths[ends])
+    reach = np.maximum(size * 8 // 5 + 24, np.minimum(told, 4 * section.stretch))
 
     bits = max(10, min(26, int(np.ceil(np.log2(len(keys) + 1))) + 4))
     shift = 64 - bits
@@ -230,6 +238,7 @@ def index(questions: Iterable[Question], section: Decontaminate) -> Index:
         words=found.hashes,
         runs=runs,
         weights=weights,
+        sizes=np.bincount(found.text, weights, len(texts)),
         keys=keys,
         table=table,
         shift=shift,
@@ -270,22 +279,25 @@ def copied(question: Question, index: Index) -> Leak | None:
     if not len(index.keys):
         return None
     section, n = index.section, index.section.ngram
-    text = _words([question.asked, *question.options])
-    runs = _runs(text.hashes, n)
-    border = np.searchsorted(text.text, 1)
-    asked = text.hashes[:border]
-    options = [
-        text.hashes[slice(*np.searchsorted(text.text, [place, place + 1]))]
-        for place in range(1, len(question.options) + 1)
-    ]
+    text = _words([question.context, question.stem, *question.options])
+    borders = np.searchsorted(text.text, range(len(question.options) + 3))
+    _, stem, *options = (text.hashes[a:b] for a, b in itertools.pairwise(borders))
+    asked = text.hashes[: borders[2]]
     right = {options[answer].tobytes() for answer in question.answers}
     best: Leak | None = None
-    for number, _ in _windows(runs, index):
+    for number, _ in _windows(_runs(text.hashes, n), index):
         known = index.questions[number]
-        score, weight = _agreement(index, int(index.first[number]), asked)
+        case, first = int(index.first[number]), int(index.first[number]) + 1
+        score, weight = _agreement(index, first, asked)
+        told, _ = _agreement(index, case, asked)
+        if known.context and told < section.same and weight < section.alone:
+            continue  # the same words asked of another case
+        theirs_asked = index.words[index.begin[case] : index.begin[first + 1]]
+        back = sum(size for *_, size in _blocks(theirs_asked, stem)) / max(1, len(stem))
+        score = min(score, back)
         if score < section.same:
             continue
-        places = range(int(index.first[number]) + 1, int(index.last[number]) - 1)
+        places = range(first + 1, int(index.last[number]) - 1)
         theirs = [_text(index, place) for place in places]
         same = [any(_alike(one, other, n, section.stem) for other in options) for one in theirs]
         answered = bool(right) and {theirs[answer].tobytes() for answer in known.answers} == right
@@ -307,20 +319,23 @@ def copied(question: Question, index: Index) -> Leak | None:
 
 
 def _agreement(index: Index, text: int, words: Array) -> tuple[float, float]:
-    """The share of words that two stems have in common in their order, and its weight.
+    """How much of a text of the exam stands in other words in its order: share and weight.
 
-    Of the exam's stem distinctive words count, of the other all; the smaller share is taken.
     Blocks are matched as by Ratcliff and Obershelp (difflib).
     """
+    weights = index.weights[slice(*_span(index, text))]
     theirs = _text(index, text)
-    matcher = difflib.SequenceMatcher(None, theirs.tolist(), words.tolist(), autojunk=False)
-    blocks = matcher.get_matching_blocks()
-    weights = index.weights[index.begin[text] : index.begin[text + 1]]
+    blocks = _blocks(theirs, words)
     weight = sum(float(weights[each.a : each.a + each.size].sum()) for each in blocks)
-    common = sum(each.size for each in blocks)
-    total = float(weights.sum())
-    share = weight / total if total else common / max(1, len(theirs))
-    return min(share, common / max(1, len(words))), weight
+    total = float(index.sizes[text])
+    if total < 1e-9:  # nothing distinctive: every word counts alike
+        return sum(each.size for each in blocks) / max(1, len(theirs)), 0.0
+    return weight / total, weight
+
+
+def _blocks(one: Array, other: Array) -> list[difflib.Match]:
+    matcher = difflib.SequenceMatcher(None, one.tolist(), other.tolist(), autojunk=False)
+    return matcher.get_matching_blocks()
 
 
 class _Covered(NamedTuple):
@@ -332,7 +347,7 @@ class _Covered(NamedTuple):
 
 
 class _Evidence(NamedTuple):
-    what: Literal["stem and options", "stem", "explanation"]
+    what: What
     score: float
     parts: list[tuple[int, int, int]]  # text of the exam, from word, to word
 
@@ -344,12 +359,12 @@ def _found(paragraphs: list[str], index: Index) -> Iterator[Leak]:
     text = _words(paragraphs)
     runs = _runs(text.hashes, index.section.ngram)
     for number, windows in _windows(runs, index):
-        options = index.begin[index.last[number] - 1] - index.begin[index.first[number] + 1]
+        options = index.begin[index.last[number] - 1] - index.begin[index.first[number] + 2]
         for start in windows:
             low = max(0, start - int(options))
             high = start + int(index.reach[number])
             window = text.hashes[low:high]
-            evidence = _compared(index, number, window)
+            evidence = _compared(index, number, _window(window, index.section.ngram))
             if evidence is None:
                 continue
             mask = np.zeros(len(window), dtype=bool)
@@ -402,84 +417,125 @@ def _windows(runs: Array, index: Index) -> Iterator[tuple[int, list[int]]]:
         yield int(number), starts
 
 
-def _compared(index: Index, number: int, window: Array) -> _Evidence | None:
+def _compared(index: Index, number: int, window: _Window) -> _Evidence | None:
     """Is the question in these words? Its parts that are, if so."""
     section = index.section
-    first, last = int(index.first[number]), int(index.last[number])
-    stem = _cover(index, first, window)
-    whole = (first, *_span(index, first))
-    options = range(first + 1, last - 1)
-    size = _size(index, first)
-    if stem.share > 0 and (stem.share >= section.stem or size < FEWEST):
-        narrow = _dense(index, number, window)
-        stem_there = _cover(index, first, narrow)
+    case, stem, *options, explanation = range(int(index.first[number]), int(index.last[number]))
+    told, asked = _cover(index, case, window), _cover(index, stem, window)
+    size = float(index.sizes[stem])
+    if asked.share > 0 and (asked.share >= section.stem or size < FEWEST):
+        narrow = _dense(index, [stem, *options], window.words)
+        asked_there = _cover(index, stem, narrow)
         there, weight = _beside(index, number, narrow)
-        weight += stem_there.weight
+        weight += asked_there.weight
         if (
-            (stem_there.share >= section.stem or size < FEWEST)
+            (asked_there.share >= section.stem or size < FEWEST)
             and len(there) >= max(2, section.options * len(options))
             and weight >= FEWEST
         ):
-            spans = ((place, *_span(index, place)) for place in there)
-            total = size + sum(_size(index, place) for place in options)
-            return _Evidence("stem and options", weight / total, [whole, *spans])
-    if stem.share >= section.stem and stem.weight >= section.alone:
-        return _Evidence("stem", stem.share, [whole])
-    for place, what in ((first, "stem"), (last - 1, "explanation")):
-        covered = stem if place == first else _cover(index, place, window)
+            parts = [stem, *there] if told.share < section.stem else [case, stem, *there]
+            score = weight / (size + float(index.sizes[options].sum()))
+            spans = [(place, *_span(index, place)) for place in parts]
+            return _Evidence("stem and options", score, spans)
+    for place, covered, what in ((stem, asked, STEM), (case, told, CASE)):
+        if covered.share >= section.stem and covered.weight >= section.alone:
+            score, weight = _agreement(index, place, _dense(index, [place], window.words).words)
+            if score >= section.stem and weight >= section.alone:
+                return _Evidence(what, score, [(place, *_span(index, place))])
+    for place, what in ((stem, STEM), (case, CASE), (explanation, EXPLANATION)):
+        if index.sizes[place] < section.stretch:
+            continue
+        covered = _cover(index, place, window)
         score, low, high = _stretch(index, place, covered.mask)
         if score >= section.stretch:
-            begin = int(index.begin[place])
-            named: Literal["stem", "explanation"] = "stem" if what == "stem" else "explanation"
-            return _Evidence(named, covered.share, [(place, begin + low, begin + high)])
+            begin, _ = _span(index, place)
+            return _Evidence(what, covered.share, [(place, begin + low, begin + high)])
     return None
 
 
-def _dense(index: Index, number: int, window: Array) -> Array:
-    """The part of a window that is mostly the question's words, whatever their order."""
+def _dense(index: Index, texts: list[int], window: Array) -> _Window:
+    """The part of a window that is mostly words of these texts, whatever their order."""
     import numpy as np
 
     n = index.section.ngram
     mask = np.zeros(len(window), dtype=bool)
-    for place in range(int(index.first[number]), int(index.last[number]) - 1):
+    for place in texts:
         mask |= _held(window, _text(index, place), n)
     low, high = _heaviest(np.where(mask, 1.0, -0.5))
-    return window[low:high]
+    return _window(window[low:high], n)
 
 
-def _beside(index: Index, number: int, window: Array) -> tuple[list[int], float]:
+def _beside(index: Index, number: int, window: _Window) -> tuple[list[int], float]:
     """Options found in a window, each at a place of its own, and what they count for."""
     import numpy as np
 
-    first, n = int(index.first[number]), index.section.ngram
-    free = np.ones(len(window), dtype=bool)
-    options = range(first + 1, int(index.last[number]) - 1)
+    stem, n = int(index.first[number]) + 1, index.section.ngram
+    free = np.ones(len(window.words), dtype=bool)
+    options = range(stem + 1, int(index.last[number]) - 1)
     longest = sorted(options, key=lambda place: (-len(_text(index, place)), place))
     there, weight = [], 0.0
-    for place in [first, *longest]:
+    for place in [stem, *longest]:
         words = _text(index, place)
-        held = _held(window, words, n) & free
+        held = _held(window.words, words, n) & free
         summed = np.concatenate([[0], np.cumsum(held)])
-        size = min(len(words), len(window))
+        size = min(len(words), len(window.words))
         inside = summed[size:] - summed[: len(summed) - size]
         start = int(np.argmax(inside))
-        if size and (place == first or inside[start] >= index.section.stem * len(words)):
+        if size and (place == stem or inside[start] >= index.section.stem * len(words)):
             free[start : start + size] = False
-            if place != first:
+            if place != stem:
                 there.append(place)
                 weight += _cover(index, place, window).weight
     return sorted(there), weight
 
 
-def _cover(index: Index, text: int, window: Array) -> _Covered:
+def _cover(index: Index, text: int, window: _Window) -> _Covered:
     """How much of a text of the exam is in a window, by words that shared runs cover."""
-    span = slice(int(index.begin[text]), int(index.begin[text + 1]))
-    mask = _held(index.words[span], window, index.section.ngram)
-    weights = index.weights[span]
-    weight, total = float(weights[mask].sum()), float(weights.sum())
+    import numpy as np
+
+    begin, end = _span(index, text)
+    mask = np.zeros(end - begin, dtype=bool)
+    length = min(index.section.ngram, end - begin)
+    if not length:
+        return _Covered(0.0, 0.0, mask)
+    if length == index.section.ngram:
+        hit = _among(index.runs[begin : end - length + 1], window.runs)
+    else:
+        hit = np.isin(_runs(index.words[begin:end], length), _runs(window.words, length))
+    if hit.any():
+        for step in range(length):
+            mask[step : step + len(hit)] |= hit
+    weights = index.weights[begin:end]
+    total = float(index.sizes[text])
     if total < 1e-9:  # nothing distinctive: every word counts alike
         return _Covered(0.0, float(mask.mean()) if len(mask) else 0.0, mask)
+    weight = float(weights[mask].sum())
     return _Covered(weight, weight / total, mask)
+
+
+class _Window(NamedTuple):
+    """Words of a text in their order, and their runs in ascending order."""
+
+    words: Array
+    runs: Array
+
+
+def _window(words: Array, n: int) -> _Window:
+    import numpy as np
+
+    return _Window(words, np.sort(_runs(words, n)))
+
+
+def _among(these: Array, ascending: Array) -> Array:
+    """Which of these numbers are among the others."""
+    import numpy as np
+
+    if not len(ascending):
+        return np.zeros(len(these), dtype=bool)
+    place = np.searchsorted(ascending, these)
+    place[place == len(ascending)] = 0
+    found: Array = ascending[place] == these
+    return found
 
 
 def _held(words: Array, others: Array, n: int) -> Array:
@@ -573,7 +629,8 @@ def _told(
 
 
 def _said(question: Question, place: int) -> str:
-    return [question.asked, *question.options, question.explanation][place]
+    parts = [question.context, question.stem, *question.options, question.explanation]
+    return parts[place]
 
 
 def _moved(leak: Leak, paragraphs: tuple[int, ...]) -> Leak:
@@ -596,10 +653,6 @@ def _span(index: Index, text: int) -> tuple[int, int]:
     return int(index.begin[text]), int(index.begin[text + 1])
 
 
-def _size(index: Index, text: int) -> float:
-    return float(index.weights[index.begin[text] : index.begin[text + 1]].sum())
-
-
 def _clipped(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= QUOTED else f"{line[: QUOTED // 2 - 2]} … {line[2 - QUOTED // 2 :]}"
@@ -609,8 +662,8 @@ def _rarity(items: Array, groups: Array, size: int, total: int) -> Array:
     """By item, 1 if one group has it, falling with the logarithm of their number towards 0."""
     import numpy as np
 
-    pairs = np.unique(np.stack([items, groups]), axis=1)
-    frequency = np.bincount(pairs[0], minlength=size)
+    pairs = np.unique(items.astype(np.int64) * total + groups)
+    frequency = np.bincount(pairs // total, minlength=size)
     everywhere = total + SMOOTHING
     rarity: Array = 1 - np.log(np.maximum(frequency, 1)) / np.log(everywhere)
     return rarity
