@@ -160,15 +160,22 @@ def test_a_passage_of_an_exam_is_dropped_and_the_question_named(tmp_path: Path) 
     (document,) = cleaned(corpus(), [source], [exam], tmp_path / "out")
     assert document.text == "Fine text to keep"
     (row,) = read_rows(tmp_path / "out/rejected.jsonl")
-    assert (row["reason"], row["detail"]) == ("in exam", "q1: which organ makes the white")
+    assert (row["reason"], row["detail"]) == (
+        "in exam",
+        "q1: stem (1.00): exam “Which organ makes the white milk?”, "
+        "text “which organ makes the white milk”",
+    )
 
 
 def test_a_question_cut_in_two_paragraphs_is_dropped_too(tmp_path: Path) -> None:
-    source = ingested(tmp_path / "a", "Tell us which organ\n\nmakes the milk daily")
+    source = ingested(tmp_path / "a", "Fine text to keep\n\nTell which organ\n\nmakes the milk")
     exam = sat(tmp_path, "Which organ makes the milk?")
     (document,) = cleaned(corpus(), [source], [exam], tmp_path / "out")
-    assert document.text == "Tell us which organ"
-    assert dropped(tmp_path / "out") == [("in exam", "makes the milk daily")]
+    assert document.text == "Fine text to keep"
+    assert dropped(tmp_path / "out") == [
+        ("in exam", "Tell which organ"),
+        ("in exam", "makes the milk"),
+    ]
 
 
 def test_a_corpus_with_nothing_left_is_refused_with_the_main_reason(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ COMMON = 64
 SMOOTHING = 10
 """Groups added to an exam's, so that two questions of three do not make a phrase common."""
 
+GAP = 0.3
+"""What a word that is not the question's takes from a stretch to which each of its words adds 1."""
+
 FIRST_LOOK = 0.3
 """Of what a leak needs, the share that a window must have to be compared word by word."""
 
@@ -461,7 +464,7 @@ def _dense(index: Index, texts: list[int], window: Array) -> _Window:
     mask = np.zeros(len(window), dtype=bool)
     for place in texts:
         mask |= _held(window, _text(index, place), n)
-    low, high = _heaviest(np.where(mask, 1.0, -0.5))
+    low, high = _heaviest(np.where(mask, 1.0, -GAP))
     return _window(window[low:high], n)
 
 
