@@ -12,21 +12,22 @@ from hypothesis import strategies as st
 
 from residency import records
 from residency.clean import Corpus, clean, normalised, repetition
+from residency.decontaminate import index, leaks
 from residency.files import read_json, read_rows, write_rows
-from residency.overlap import fingerprints, shared
 from residency.records import Document, Question
 from residency.section import Complaint
 
+KNOWN = {"ngram": 3, "stem": 0.5, "options": 0.6, "same": 0.7, "stretch": 30}
 FILTER = {"min_words": 3, "max_words": 12, "max_repetition": 0.3}
 
 
-def corpus(unit: str = "paragraph", ngram: int = 5, **bounds: Any) -> Corpus:
+def corpus(unit: str = "paragraph", alone: int = 5, **bounds: Any) -> Corpus:
     return Corpus.model_validate(
         {
             "sources": ["books"],
             "filter": {**FILTER, **bounds},
             "deduplicate": {"unit": unit},
-            "decontaminate": {"exams": ["finals"], "splits": ["test"], "ngram": ngram},
+            "decontaminate": {"exams": ["finals"], "splits": ["test"], **KNOWN, "alone": alone},
         }
     )
 
@@ -159,15 +160,22 @@ def test_a_passage_of_an_exam_is_dropped_and_the_question_named(tmp_path: Path) 
     (document,) = cleaned(corpus(), [source], [exam], tmp_path / "out")
     assert document.text == "Fine text to keep"
     (row,) = read_rows(tmp_path / "out/rejected.jsonl")
-    assert (row["reason"], row["detail"]) == ("in exam", "q1: which organ makes the white")
+    assert (row["reason"], row["detail"]) == (
+        "in exam",
+        "q1: stem (1.00): exam “Which organ makes the white milk?”, "
+        "text “which organ makes the white milk”",
+    )
 
 
 def test_a_question_cut_in_two_paragraphs_is_dropped_too(tmp_path: Path) -> None:
-    source = ingested(tmp_path / "a", "Tell us which organ\n\nmakes the milk daily")
+    source = ingested(tmp_path / "a", "Fine text to keep\n\nTell which organ\n\nmakes the milk")
     exam = sat(tmp_path, "Which organ makes the milk?")
     (document,) = cleaned(corpus(), [source], [exam], tmp_path / "out")
-    assert document.text == "Tell us which organ"
-    assert dropped(tmp_path / "out") == [("in exam", "makes the milk daily")]
+    assert document.text == "Fine text to keep"
+    assert dropped(tmp_path / "out") == [
+        ("in exam", "Tell which organ"),
+        ("in exam", "makes the milk"),
+    ]
 
 
 def test_a_corpus_with_nothing_left_is_refused_with_the_main_reason(tmp_path: Path) -> None:
@@ -195,7 +203,7 @@ def test_no_run_of_an_exam_is_left_and_cleaning_again_changes_nothing(
         folder = Path(name)
         source, exam = ingested(folder / "a", *books, "always something left"), sat(folder, *stems)
         kept = cleaned(section, [source], [exam], folder / "once")
-        prints = fingerprints(records.questions(exam), 3)
-        assert all(shared(each.text, prints, 3) is None for each in kept)
+        known = index(records.questions(exam), section.decontaminate)
+        assert not any(leaks(each.text.split("\n\n"), known) for each in kept)
         assert cleaned(section, [folder / "once"], [exam], folder / "twice") == kept
         assert dropped(folder / "twice") == []

@@ -11,9 +11,9 @@ from project import REPOSITORY
 from residency import declaration
 from residency.examine import examine
 from residency.ingest import ingest
-from residency.overlap import words
 from residency.records import Question, documents, questions
 from residency.unpack import files
+from residency.words import words
 
 RUN = 7  # words in a row that would be a copy
 

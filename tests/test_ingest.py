@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import re
 import threading
 import zipfile
 from functools import partial
@@ -19,8 +18,7 @@ from hypothesis import strategies as st
 
 from residency import records
 from residency.files import read_json, read_rows
-from residency.ingest import _PIECE, READERS, Source, extracted, ingest, split, word_count
-from residency.overlap import words
+from residency.ingest import READERS, Source, extracted, ingest, split
 from residency.reading import markup
 from residency.reading.blocks import Block
 from residency.records import Document
@@ -402,18 +400,6 @@ def test_a_line_of_200_mb_is_read_in_bounded_time_and_memory(tmp_path: Path, enc
     assert (row["encoding"], row["lost"]) == (encoding, 0)
     assert row["words"] == 6 * document.text.count("word")
     assert len(document.text) == document.end - document.start
-
-
-@given(st.text("ab1_ ,。素問アé\u0301\U00020000𝐀😀\n") | st.text(st.characters(codec="latin-1")))
-def test_words_are_counted_as_they_are_found(text: str) -> None:
-    text = re.sub("[¼½¾¨¯´¸]", "", text)  # stand for several words
-    assert word_count(text) == len(words(text))
-
-
-def test_words_are_counted_in_long_texts_as_in_short_ones() -> None:
-    text = "five more words and 素问 " * (_PIECE // 8)
-    assert len(text) > 2 * _PIECE
-    assert word_count(text) == len(words(text))
 
 
 def test_the_embedded_primer_is_read_whole(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from residency.decontaminate import Decontaminate
 from residency.files import read_json, read_rows, write_rows
-from residency.overlap import Decontaminate
 from residency.records import Document, Question, questions
 from residency.section import Complaint
 from residency.write import BLANK, LEAD, OfflineWriter, Questions, write
@@ -36,6 +36,17 @@ PARAGRAPHS = [
     for city, river, wool, duty in CITIES
 ]
 
+KNOWN: Any = {
+    "exams": [],
+    "splits": [],
+    "ngram": 3,
+    "stem": 0.5,
+    "options": 0.6,
+    "same": 0.7,
+    "alone": 12,
+    "stretch": 30,
+}
+
 
 def document(name: str, text: str, language: str = "en") -> Document:
     return Document(
@@ -59,7 +70,7 @@ def run(
     section = Questions(
         corpus="c",
         writer=OfflineWriter.model_validate(writer),
-        decontaminate=Decontaminate(exams=[], splits=[], ngram=6),
+        decontaminate=Decontaminate(**KNOWN),
     )
     write(section, corpus=corpus, exams=exams or [], out=out)
     kept = list(questions(out / "questions.jsonl"))
@@ -209,7 +220,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -
     values = {
         "corpus": "c",
         "writer": {"kind": "offline", "cloze": 3, "definition": 2, "options": 4, "seed": 1},
-        "decontaminate": {"exams": [], "splits": [], "ngram": 6},
+        "decontaminate": KNOWN,
     }
     (tmp_path / "other").mkdir()
     subprocess.run(

@@ -3,8 +3,8 @@
     paragraph ── normalise ── filter ── in an exam? ── seen before? ──> corpus
                                 └─ empty, too short, too long, repetitive, in exam, duplicate
 
-What is compared with the exams is the text as it will be read: a paragraph together with the end
-of what was kept before it, so that no run of words reaches across a dropped paragraph unseen.
+What is compared with the exams is the text as it will be read: the paragraphs kept, side by side,
+so that no question reaches across a dropped paragraph unseen.
 Only what was kept makes a later copy a duplicate. Cleaning a corpus again changes nothing.
 """
 
@@ -22,10 +22,11 @@ from typing import Literal
 from pydantic import Field
 
 from residency import records, step
+from residency.decontaminate import Decontaminate, Index, index, leaks
 from residency.files import write_rows
-from residency.overlap import Decontaminate, fingerprints, shared_run, words
 from residency.records import Document, Rejected, write_ledger
 from residency.section import Complaint, Name, Section, Share
+from residency.words import words
 
 # Control characters that are no white space, and invisible ones that only steer line breaking.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff]")
@@ -63,9 +64,8 @@ def clean(corpus: Corpus, documents: list[Path], exams: list[Path], out: Path) -
     `documents`: folders of build/documents; `exams`: the splits' .jsonl files to keep out.
     Raises Complaint when nothing is left.
     """
-    ngram = corpus.decontaminate.ngram
     asked = (question for path in exams for question in records.questions(path))
-    sieve = _Sieve(corpus, fingerprints(asked, ngram), {}, [])
+    sieve = _Sieve(corpus, index(asked, corpus.decontaminate), {}, [])
     kept = Counter({"documents": 0, "paragraphs": 0, "words": 0})
 
     def remaining() -> Iterator[Document]:
@@ -100,32 +100,34 @@ class _Sieve:
     """What a paragraph has to pass, what has passed so far, and what has not."""
 
     corpus: Corpus
-    prints: dict[str, str]  # exam runs to question ids
+    exams: Index
     seen: dict[bytes, str]  # digests of kept text to the ids of its documents
     rejected: list[Rejected]
 
     def passed(self, document: Document) -> list[str]:
         """The paragraphs of a document to keep."""
-        ngram = self.corpus.decontaminate.ngram
-        before: list[str] = []  # the last words kept
         kept = []
         for raw in _BLANK_LINE.split(document.text.strip()):
             paragraph = normalised(raw)
-            found = words(paragraph)
-            problem = self._unfit(paragraph, found) or self._in_exam(before + found)
-            if not problem and self.corpus.deduplicate.unit == "paragraph":
-                problem = self._duplicate("paragraph", paragraph, document)
+            problem = self._unfit(paragraph, words(paragraph))
             if problem:
                 self._reject(document, *problem, paragraph or raw)
             else:
                 kept.append(paragraph)
-                before = (before + found)[1 - ngram :]
+        kept = self._not_in_exam(document, kept)
+        if self.corpus.deduplicate.unit == "paragraph":
+            new = self._new(document, kept)
+            while len(new) < len(kept):  # others have become neighbours
+                kept = self._not_in_exam(document, new)
+                new = self._new(document, kept)
+            self.seen.update(dict.fromkeys(map(_digest, kept), document.id))
         text = "\n\n".join(kept)
         if kept and self.corpus.deduplicate.unit == "document":
-            problem = self._duplicate("document", text, document)
-            if problem:
-                self._reject(document, *problem, text)
+            digest = _digest(text)
+            if digest in self.seen:
+                self._reject(document, "duplicate document", f"first in {self.seen[digest]}", text)
                 return []
+            self.seen[digest] = document.id
         return kept
 
     def _unfit(self, paragraph: str, found: list[str]) -> tuple[str, str] | None:
@@ -141,21 +143,36 @@ class _Sieve:
             return "repetitive", f"{share:.3f} of its word 3-grams repeat"
         return None
 
-    def _in_exam(self, found: list[str]) -> tuple[str, str] | None:
-        run = shared_run(found, self.prints, self.corpus.decontaminate.ngram)
-        return ("in exam", f"{self.prints[run]}: {run}") if run else None
+    def _not_in_exam(self, document: Document, paragraphs: list[str]) -> list[str]:
+        gone: dict[int, str] = {}
+        for leak in leaks(paragraphs, self.exams):
+            for place in leak.paragraphs:
+                gone.setdefault(place, leak.detail)
+        for place, detail in sorted(gone.items()):
+            self._reject(document, "in exam", detail, paragraphs[place])
+        return [each for place, each in enumerate(paragraphs) if place not in gone]
 
-    def _duplicate(self, unit: str, text: str, document: Document) -> tuple[str, str] | None:
-        folded = " ".join(unicodedata.normalize("NFC", text.casefold()).split())
-        digest = hashlib.blake2b(folded.encode(), digest_size=16).digest()
-        if digest in self.seen:
-            return f"duplicate {unit}", f"first in {self.seen[digest]}"
-        self.seen[digest] = document.id
-        return None
+    def _new(self, document: Document, paragraphs: list[str]) -> list[str]:
+        first: dict[bytes, str] = {}
+        new = []
+        for paragraph in paragraphs:
+            digest = _digest(paragraph)
+            known = self.seen.get(digest) or first.get(digest)
+            if known:
+                self._reject(document, "duplicate paragraph", f"first in {known}", paragraph)
+            else:
+                first[digest] = document.id
+                new.append(paragraph)
+        return new
 
     def _reject(self, document: Document, reason: str, detail: str, text: str) -> None:
         item = {"document": document.id, "text": text}
         self.rejected.append(Rejected(id=document.id, reason=reason, detail=detail, item=item))
+
+
+def _digest(text: str) -> bytes:
+    folded = " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+    return hashlib.blake2b(folded.encode(), digest_size=16).digest()
 
 
 def _nothing_left(corpus: Corpus, rejected: list[Rejected]) -> str:

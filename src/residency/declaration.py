@@ -24,13 +24,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from residency.adopt import LocalWeights, Weights
 from residency.clean import Corpus
+from residency.decontaminate import Decontaminate
 from residency.evaluate import Likelihood
 from residency.examine import Exam
 from residency.extend import Tokenizer
 from residency.fetch import is_url
 from residency.files import write_file
 from residency.ingest import Source
-from residency.overlap import Decontaminate
 from residency.pack import Pack
 from residency.report import Report
 from residency.section import Complaint, Name, Section, nearest, told_by

@@ -24,9 +24,9 @@ from ruamel.yaml import YAML
 from residency import declaration as declared
 from residency.adopt import LocalWeights
 from residency.declaration import Adopted, Declaration
+from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
 from residency.files import write_file
-from residency.overlap import Decontaminate
 from residency.section import Complaint
 from residency.step import complaints
 

@@ -13,14 +13,12 @@ the ledger and the next one is read.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +29,6 @@ from pydantic import Field, field_validator, model_validator
 
 from residency import fetch, step, workers
 from residency.files import sha256, write_json
-from residency.overlap import CJK
 from residency.reading import markup, plain
 from residency.reading import rows as rows_of_texts
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
@@ -40,9 +37,10 @@ from residency.reading.rows import Rows
 from residency.records import Document, Rejected
 from residency.section import Complaint, Section, Share
 from residency.unpack import HEAD, Limits, Raw, opened, raw_files, zipped_format
+from residency.words import count
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 
 class Source(Section):
@@ -354,6 +352,7 @@ class _Spool:
             self.file.close()
 
 
+_PIECE = 1 << 20  # characters
 COLLECTION = "cnxml collection"
 
 

@@ -24,9 +24,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag, model_validator
 
-from residency.overlap import words
 from residency.records import Question
 from residency.section import Section, Seed, Share, told_by
+from residency.words import words
 
 ALIKE = 0.9
 """Jaccard similarity from which two questions ask the same."""

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from residency.overlap import CJK
 from residency.records import Document
+from residency.words import CJK
 
 
 def _list(text: str) -> frozenset[str]:

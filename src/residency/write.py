@@ -16,15 +16,15 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from residency import overlap, records, step
+from residency import records, step
+from residency.decontaminate import Decontaminate, copied, index
 from residency.files import write_rows
-from residency.overlap import Decontaminate
 from residency.records import Question, Rejected
 from residency.section import Complaint, Name, Section, Seed
 from residency.terms import (
@@ -44,6 +44,7 @@ from residency.terms import (
     find,
     likelihood_ratio,
 )
+from residency.words import words
 
 BLANK = "____"
 LONG = 30
@@ -99,10 +100,10 @@ def write(questions: Questions, corpus: Path, exams: list[Path], out: Path) -> N
 
     Raises Complaint if no question comes of the corpus.
     """
-    writer, ngram = questions.writer, questions.decontaminate.ngram
+    writer = questions.writer
     text = Text(cut(records.documents(corpus)))
     known = (each for path in exams for each in records.questions(path))
-    prints = overlap.fingerprints(known, ngram)
+    asked_elsewhere = index(known, questions.decontaminate)
     kept: list[Question] = []
     rejected: list[Rejected] = []
     asked: set[tuple[str, ...]] = set()
@@ -123,43 +124,43 @@ def write(questions: Questions, corpus: Path, exams: list[Path], out: Path) -> N
             numbers[sentence.document.id] += 1
             others = text.distractors(draft, sentence, writer.options - 1, f"{writer.seed} {name}")
             stem, answer = draft.stem, text.terms[draft.answer].text
-            words = overlap.words(stem)
-            length = len(overlap.words(stem.removeprefix(LEAD).replace(BLANK, " ")))
-            copied = overlap.shared(f"{stem} {answer}", prints, ngram)
+            said = words(stem)
+            length = len(words(stem.removeprefix(LEAD).replace(BLANK, " ")))
             faults = [
                 (length < SHORT, "too short", f"{length} words"),
                 (length > TOO_LONG, "too long", f"{length} words"),
-                (text.rarest_word(draft.answer) in words, "answer in stem", ""),
-                ((*words, answer.casefold()) in asked, "duplicate question", ""),
-                (copied is not None, "in exam", f"{prints.get(copied or '')}: {copied}"),
+                (text.rarest_word(draft.answer) in said, "answer in stem", ""),
+                ((*said, answer.casefold()) in asked, "duplicate question", ""),
                 (not others, "too few distractors", ""),
             ]
             fault = next((each[1:] for each in faults if each[0]), None)
+            question = Question(
+                id=name,
+                kind="single",
+                context="",
+                stem=_which(draft, {text.terms[t].head for t in (draft.answer, *others)}),
+                options=(answer, *(text.terms[other].text for other in others)),
+                answers=(0,),
+                explanation=sentence.text,
+                group=sentence.document.id,
+                labels={"kind": draft.form},
+                language=sentence.document.language,
+                origin=_origin(sentence),
+            )
+            leak = None if fault else copied(question, asked_elsewhere)
+            if leak:
+                fault = "in exam", leak.detail
             if fault:
                 item = {"stem": stem, "answer": answer, "origin": _origin(sentence)}
                 rejected.append(Rejected(id=name, reason=fault[0], detail=fault[1], item=item))
                 continue
-            asked.add((*words, answer.casefold()))
+            asked.add((*said, answer.casefold()))
             defined[draft.answer] += definition
             taken += not definition
             place = next(positions)
-            options = [text.terms[other].text for other in others]
-            options.insert(place, answer)
-            kept.append(
-                Question(
-                    id=name,
-                    kind="single",
-                    context="",
-                    stem=_which(draft, {text.terms[t].head for t in (draft.answer, *others)}),
-                    options=tuple(options),
-                    answers=(place,),
-                    explanation=sentence.text,
-                    group=sentence.document.id,
-                    labels={"kind": draft.form},
-                    language=sentence.document.language,
-                    origin=_origin(sentence),
-                )
-            )
+            right, *wrong = question.options
+            options = (*wrong[:place], right, *wrong[place:])
+            kept.append(replace(question, options=options, answers=(place,)))
     if not kept:
         raise Complaint(
             f"{corpus}: no question could be written from its {len(text.sentences)} sentences, "

@@ -25,8 +25,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from residency.overlap import CJK
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Unreadable
+from residency.words import CJK
 
 _FRAGMENT = re.compile("([^\r\n\ufffe]*[^\r\n\ufffe\\s])\\s*(\ufffe?)")
 _SPACES = re.compile(r"\s+")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from residency.overlap import CJK
 from residency.reading import gutenberg
 from residency.reading.blocks import Block, Unreadable
+from residency.words import CJK
 
 _UNDERLINE = re.compile(r"(={3,}|-{3,})")
 _ITEM = r"(?:[-*•]|\d{1,2}[.)])\s"
