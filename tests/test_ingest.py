@@ -49,6 +49,7 @@ def source(path: Path | str, limits: dict[str, Any] | None = None, **values: Any
     given = {
         "path": str(path),
         "sha256": None,
+        "only": ["*"],
         "language": "en",
         "licence": "CC0-1.0",
         "encoding": None,
@@ -191,6 +192,24 @@ def test_the_number_of_processes_does_not_change_the_artifact(
     assert names == ["counts.json", "documents.jsonl", "files.jsonl", "rejected.jsonl"]
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_only_files_that_match_a_pattern_are_read(tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    (book / "modules").mkdir(parents=True)
+    (book / "LICENSE").write_text("You may copy this.")
+    (book / "modules/one.txt").write_text("One.")
+    with zipfile.ZipFile(book / "more.zip", "w") as archive:
+        archive.writestr("modules/two.txt", "Two.")
+        archive.writestr("README", "Read me.")
+    only = ["modules/*", "*!/modules/*"]
+    documents = ingested(source(book, only=only, max_rejected=0.0), tmp_path / "out")
+    assert [each.text for each in documents] == ["One.", "Two."]
+    ledger = list(read_rows(tmp_path / "out/rejected.jsonl"))
+    assert [(Path(row["id"]).name, row["reason"]) for row in ledger] == [
+        ("LICENSE", "left out"),
+        ("README", "left out"),
+    ]
 
 
 def test_a_source_without_any_text_is_refused(tmp_path: Path) -> None:

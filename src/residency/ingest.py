@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -51,6 +52,10 @@ class Source(Section):
     )
     sha256: str | None = Field(
         pattern="^[0-9a-f]{64}$", description="Digest of what a URL gives; null for a path."
+    )
+    only: list[str] = Field(
+        min_length=1,
+        description="Patterns of the names below path to read, such as *.cnxml; ['*'] for all.",
     )
     language: str = Field(
         pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="BCP 47 tag of the text, such as en."
@@ -258,6 +263,9 @@ def _unread(raw: Raw, reason: str, detail: str, form: str | None = None) -> Read
 def _read(source: Source, name: str, spool: Path, task: _Task) -> Read:
     """Read one raw file, in a child process, into files of JSON lines in the folder `spool`."""
     raw = task.raw
+    below = raw.file.removeprefix(f"{source.path.rstrip('/')}/")
+    if not raw.container and not any(fnmatchcase(below, pattern) for pattern in source.only):
+        return _unread(raw, "left out", f"matches none of {source.only}")._replace(rejected=False)
     if raw.problem:
         return _unread(raw, *raw.problem, form=raw.container)
     if raw.container or raw.content is None:
