@@ -24,8 +24,12 @@ def corpus(unit: str = "paragraph", ngram: int = 5, **bounds: Any) -> Corpus:
     return Corpus.model_validate(
         {
             "sources": ["books"],
+            "mojibake": "repair",
+            "language": None,
+            "boilerplate": None,
             "filter": {**FILTER, **bounds},
-            "deduplicate": {"unit": unit},
+            "quality": {"repetition": None, "gopher": None, "c4": None, "fineweb": None},
+            "deduplicate": {"unit": unit, "near": None},
             "decontaminate": {"exams": ["finals"], "splits": ["test"], "ngram": ngram},
         }
     )
