@@ -121,7 +121,10 @@ def clean(corpus: Corpus, documents: list[Path], exams: list[Path], out: Path) -
 
 def normalised(paragraph: str) -> str:
     """One line in Unicode NFC without control characters; runs of white space become a space."""
-    return unicodedata.normalize("NFC", " ".join(_INVISIBLE.sub("", paragraph).split()))
+    line = " ".join(paragraph.split())
+    if not line.isprintable():  # as all that has an invisible character
+        line = " ".join(_INVISIBLE.sub("", paragraph).split())
+    return unicodedata.normalize("NFC", line)
 
 
 def repetition(paragraph: Sequence[str]) -> float:
@@ -220,24 +223,23 @@ def _paragraphs(corpus: Corpus, texts: Sequence[str]) -> _Paragraphs:
         raw = _BLANK_LINE.split(text.strip())
         found.sizes.append(len(raw))
         found.raw.extend(raw)
-        plain = text.isascii() and not _INVISIBLE.search(text)
         for paragraph in raw:
-            if plain:
-                stretches = paragraph.split()
-                normal = " ".join(stretches)
-            else:
-                mended = _mended(paragraph) if corpus.mojibake == "repair" else paragraph
+            if corpus.mojibake == "repair" and not paragraph.isascii():
+                mended = _mended(paragraph)
                 repaired += mended != paragraph
+            else:
+                mended = paragraph
+            stretches = mended.split()
+            normal = " ".join(stretches)
+            if not normal.isascii() or not normal.isprintable():
                 normal = normalised(mended)
-                stretches = normal.split(" ") if normal else []
+                stretches = normal.split()
             found.normal.append(normal)
             found.stretches.append(stretches)
     return found._replace(repaired=repaired)
 
 
 def _mended(paragraph: str) -> str:
-    if paragraph.isascii():
-        return paragraph
     from ftfy import fix_encoding
     from ftfy.badness import is_bad
 
@@ -448,15 +450,16 @@ def _below_standard(
         numbers, paragraphs = left()
         for number, some in zip(numbers, paragraphs, strict=True):
             for each in some:
-                if not rules.c4.citations:
+                if rules.c4.citations == "remove":
                     found.normal[each] = quality.uncited(found.normal[each])
                 problem = quality.unlike_c4(
                     rules.c4, found.normal[each], len(found.stretches[each])
                 )
                 if problem:
                     problems[each] = problem
-            kept = [found.normal[each] for each in some if each not in problems]
-            problem = quality.page_unlike_c4(rules.c4, kept)
+            kept = [each for each in some if each not in problems]
+            (text,) = lines([kept])
+            problem = quality.page_unlike_c4(rules.c4, text, map(cut.text, kept))
             if problem:
                 whole[number] = problem
     if rules.fineweb:

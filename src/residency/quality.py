@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ Problem = tuple[str, str]
 """A countable reason and its detail."""
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-_SENTENCE_END = re.compile(r"(?:(?<!\b[A-Z])\.(?!\S*[^\W_])|[!?。！？])[^\w]*(?=\w)")
+_SENTENCE_ENDS = frozenset(".!?。！？｡．؟।")
 
 
 class Gopher(Section):
@@ -104,7 +105,9 @@ class C4(Section):
         description="A document with one of these in a kept line is dropped; published: "
         "lorem ipsum and {."
     )
-    citations: bool = Field(description="Whether marks such as [12] stay; published: no.")
+    citations: Literal["keep", "remove"] = Field(
+        description="What is done with marks such as [12]; published code: remove."
+    )
     min_sentences: int = Field(ge=0, description="Fewest sentences of a document; published: 5.")
 
 
@@ -374,15 +377,29 @@ def _condemned(rules: C4, lowered: str) -> str | None:
     return next((each for each in rules.page_phrases if each in lowered), None)
 
 
-def page_unlike_c4(rules: C4, lines: Sequence[str]) -> Problem | None:
-    """What is wrong with a document of which `lines` are left."""
+def sentences(words: Iterable[str]) -> int:
+    """How many sentences there are in tokens, as spaCy's sentencizer counts them."""
+    found, ended = 0, True
+    for word in words:
+        if word in _SENTENCE_ENDS:
+            ended = True
+        if ended and any(map(str.isalnum, word)):
+            found += 1
+            ended = False
+    return found
+
+
+def page_unlike_c4(
+    rules: C4, lines: Sequence[str], words: Iterable[Iterable[str]]
+) -> Problem | None:
+    """What is wrong with a document of which `lines` are left, `words` the tokens of each."""
     lowered = "\n".join(lines).lower()
     phrase = _condemned(rules, lowered)
     if phrase:
         return "c4 page phrase", phrase
     found = 0
-    for line in lines:
-        found += 1 + len(_SENTENCE_END.findall(line))
+    for line in words:
+        found += max(1, sentences(line))
         if found >= rules.min_sentences:
             return None
     return ("c4 few sentences", f"{found} sentences") if found < rules.min_sentences else None

@@ -5,7 +5,7 @@
 
 Text repeats itself (Zipf), so most of the work is one dictionary look-up per stretch; what follows
 is arithmetic on arrays. Two ways to cut are at hand: `words`, what overlap.words finds, and
-`tokens`, close to what spaCy's rules for English give (punctuation apart, it's -> it 's); in both
+`tokens`, nearly what spaCy's rules for English find (punctuation apart, it's -> it 's); in both
 each character of a script without spaces is one.
 """
 
@@ -28,24 +28,47 @@ Hashes = NDArray[np.uint64]
 _MOST = 1 << 20
 """Tokens of distinct stretches to remember; with more, everything is forgotten."""
 
-_CONTRACTION = r"['’](?:s|S|ll|ve|re|d|m)(?![^\W_])"
-_TOKEN = re.compile(
+# The rules of spaCy 3.8 for English, less emoticons and rare abbreviations.
+_QUOTE = "'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉⟦⟧"
+_SIGN = r"…,:;!?¿؟¡()\[\]{}<>_#*&。？！，、；：～·।،۔؛٪"
+_UNIT = (
+    "km[²³]?|[dcm]?m[²³]?|ha|[µn]m|yd|in|ft|[kmµ]?g|t|lb|oz|m/s|km/h|kmh|mph|hPa|Pa|mbar|mb|MB|kb|"
+    "KB|gb|GB|tb|TB|T|G|M|K|%"
+)
+_LETTER, _LOWER, _UPPER = r"[^\W\d_]", "[a-zß-öø-ÿ]", "[A-ZÀ-ÖØ-Þ]"
+_HYPHEN = "---|--|——|[-–—~]"
+_PREFIX = re.compile(rf"[§%=—–]|\+(?![0-9])|\.\.+|[{_SIGN}{_QUOTE}$£€¥₹°©®™]|[\u2300-\u27bf]")
+_SUFFIX = re.compile(
     rf"""
-    [{overlap.CJK}]
-    | (?:https?://|www\.)\S*[^\W_]/?
-    | (?:[^\W\d_]\.){{2,}}
-    | (?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Co|Inc|Ltd|vs|No)\.
-    | \.{{2,}} | …
-    | [^\W_]+? (?=n['’]t(?![^\W_])) | n['’]t(?![^\W_])
-    | {_CONTRACTION}
-    | [^\W_{overlap.CJK}]+
-      (?: (?: [.:/,](?=\d) | \.(?=[a-z]) | (?<!\d)-(?=\d) | (?<=\d)-(?=[^\W\d_])
-              | (?!{_CONTRACTION})['’] | _ )
-          [^\W_{overlap.CJK}]+ )*
-    | [^\s]
+    (?: \.\.+ | ['’][sS] | [{_SIGN}{_QUOTE}—–°©®™] | [\u2300-\u27bf] | (?<=[0-9])\+
+      | (?<=[0-9])[$£€¥₹] | (?<=[0-9])(?:{_UNIT})
+      | (?:(?<=[0-9%²\-+{_SIGN}{_QUOTE}])|(?<={_LOWER}))\. | (?<={_UPPER}{_UPPER})\. )$
     """,
     re.VERBOSE,
 )
+_INFIX = re.compile(
+    rf"""
+    \.\.+ | … | [\u2300-\u27bf°©®™]
+    | (?<=[0-9])[+\-*^](?=[0-9-])
+    | (?:(?<={_LOWER})|(?<=[{_QUOTE}]))\.(?={_UPPER}|[{_QUOTE}])
+    | (?<={_LETTER}),(?={_LETTER})
+    | (?<=[^\W_])(?:{_HYPHEN})(?={_LETTER})
+    | (?<=[^\W_])[:<>=/](?={_LETTER})
+    """,
+    re.VERBOSE,
+)
+_WHOLE = re.compile(
+    r"(?:[^\W\d_]\.)+(?:[A-Z]\.)?|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Co|Corp|Inc|Ltd|Bros|Gen|Gov|Rep|Sen"
+    r"|Rev|Mt|vs|v|Ph\.D|e\.g|i\.e|a\.m|p\.m|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)\."
+    r"|and/or|w/o|https?://\S+|www\.\S+"
+)
+_SPLIT = re.compile(
+    r"(ai|are|ca|could|dare|did|does|do|had|has|have|is|may|might|must|need|ought|sha|should|was"
+    r"|were|wo|would)(n['’]?t)|(i|you|he|she|it|we|they|who|what|when|where|why|how|there|that)"
+    r"(['’](?:ll|d|ve|m|re|s))|(can)(not)|(let)(['’]s)",
+    re.IGNORECASE,
+)
+_CJK = re.compile(f"([{overlap.CJK}])")
 
 
 @dataclass(frozen=True)
@@ -156,8 +179,64 @@ class _Numbering(dict[str, int]):
 
 
 def tokens(text: str) -> list[str]:
-    """The tokens of a text, in the manner of spaCy's rules for English."""
-    return _TOKEN.findall(text)
+    """The tokens of a text, by spaCy's rules for English; each CJK character is one."""
+    return [token for stretch in text.split() for token in _tokens(stretch)]
+
+
+def _tokens(stretch: str) -> list[str]:
+    if stretch.isascii():
+        return _affixes(stretch)
+    parts = (part for part in _CJK.split(stretch) if part)
+    return [token for part in parts for token in ([part] if _CJK.match(part) else _affixes(part))]
+
+
+def _affixes(rest: str) -> list[str]:
+    # Honnibal's algorithm (spaCy, "How spaCy's tokenizer works"): peel from both ends while what
+    # is left is no exception, then split inside.
+    before: list[str] = []
+    after: list[str] = []
+    size = -1
+    while rest and size != len(rest) and not _exceptional(rest):
+        size = len(rest)
+        prefix, suffix = _PREFIX.match(rest), _SUFFIX.search(rest)
+        if prefix and (not suffix or _exceptional(rest[prefix.end() :])):
+            before.append(prefix[0])
+            rest = rest[prefix.end() :]
+        elif suffix:
+            if (
+                prefix
+                and prefix.end() <= suffix.start()
+                and not _exceptional(rest[: suffix.start()])
+            ):
+                before.append(prefix[0])
+                after.append(suffix[0])
+                rest = rest[prefix.end() : suffix.start()]
+            elif prefix and prefix.end() > suffix.start():
+                before.append(prefix[0])
+                rest = rest[prefix.end() :]
+            else:
+                after.append(suffix[0])
+                rest = rest[: suffix.start()]
+    return before + _inside(rest) + after[::-1]
+
+
+def _exceptional(text: str) -> bool:
+    return bool(_WHOLE.fullmatch(text) or _SPLIT.fullmatch(text))
+
+
+def _inside(text: str) -> list[str]:
+    if not text or (text.isalnum() and text.lower() not in ("cannot", "dont", "cant")):
+        return [text] if text else []
+    if _WHOLE.fullmatch(text):
+        return [text]
+    if split := _SPLIT.fullmatch(text):
+        return [part for part in split.groups() if part]
+    found, start = [], 0
+    for infix in _INFIX.finditer(text):
+        if infix.start():
+            found += [text[start : infix.start()], infix[0]]
+            start = infix.end()
+    return [part for part in [*found, text[start:]] if part]
 
 
 def hash64(text: str) -> int:
