@@ -197,13 +197,8 @@ class _Exam:
 
 
 @cache
-def _word_cutter() -> Cutter:
-    return Cutter(words)
-
-
-@cache
-def _token_cutter() -> Cutter:
-    return Cutter(tokens)
+def _cutter(*ways: Callable[[str], list[str]]) -> Cutter:
+    return Cutter(*ways)
 
 
 class _Paragraphs(NamedTuple):
@@ -302,7 +297,11 @@ def _sift(corpus: Corpus, exam: _Exam, furniture: frozenset[int], shard: _Shard)
     """
     rows = [orjson.loads(line) for line in shard.lines()]
     found = _paragraphs(corpus, [row["text"] for row in rows])
-    cut = _word_cutter()(found.stretches)
+    rules = corpus.quality
+    asked = rules.repetition or rules.gopher or rules.c4 or rules.fineweb
+    cut, *more = (
+        _cutter(words, tokens)(found.stretches) if asked else _cutter(words)(found.stretches)
+    )
     problems = _unfit(corpus.filter, found, cut)
     edges = np.concatenate([[0], np.cumsum(found.sizes)]).tolist()
     if furniture and corpus.boilerplate:
@@ -315,7 +314,7 @@ def _sift(corpus: Corpus, exam: _Exam, furniture: frozenset[int], shard: _Shard)
                     and _furniture_key(row["source"], text) in furniture
                 ):
                     problems[number] = "boilerplate", f"stands in many documents of {row['source']}"
-    whole = _below_standard(corpus, rows, found, edges, problems)
+    whole = _below_standard(corpus, rows, found, edges, problems, *more)
     left = [
         [each for each in range(begin, end) if each not in problems and number not in whole]
         for number, (begin, end) in enumerate(pairwise(edges))
@@ -410,6 +409,7 @@ def _below_standard(
     found: _Paragraphs,
     edges: Sequence[int],
     problems: dict[int, Problem],
+    cut: Cut | None = None,
 ) -> dict[int, Problem]:
     """The problems of whole documents by their numbers; those of C4's lines go to `problems`."""
     rules = corpus.quality
@@ -431,9 +431,8 @@ def _below_standard(
             problem = foreign(corpus.language, rows[number]["language"], "\n\n".join(text))
             if problem:
                 whole[number] = problem
-    if not (rules.repetition or rules.gopher or rules.fineweb or rules.c4):
+    if cut is None:
         return whole
-    cut = _token_cutter()(found.stretches)
     if rules.repetition or rules.gopher:
         numbers, paragraphs = left()
         chosen = np.array([each for some in paragraphs for each in some], np.int64)
@@ -497,7 +496,7 @@ def _similarities(
 ) -> list[float]:
     numbers = sorted(set(pairs.ravel().tolist()))
     texts = [_stored(shards, number) for number in numbers]
-    cut = _word_cutter()([" ".join(text).split() for text in texts])
+    (cut,) = _cutter(words)([" ".join(text).split() for text in texts])
     sets = dict(zip(numbers, ngram_sets(near, cut), strict=True))
     return [jaccard(sets[later], sets[earlier]) for later, earlier in pairs.tolist()]
 

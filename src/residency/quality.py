@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from residency.section import Section, Share
-from residency.tokens import Cut
+from residency.tokens import LETTER, SIGN, Cut
 
 Problem = tuple[str, str]
 """A countable reason and its detail."""
@@ -224,7 +224,7 @@ def _may_have_top(rules: Repetition, cut: Cut, sizes: NDArray[np.int64]) -> NDAr
     counts larger, never smaller.
     """
     flagged = np.zeros(len(sizes), bool)
-    widths = np.array([len(word) for word in cut.distinct], np.int64)[cut.which]
+    widths = cut.widths[cut.which]
     owners = cut.owners()
     until = np.concatenate([[0], np.cumsum(widths)])
     for rule in rules.top_ngrams:
@@ -275,7 +275,7 @@ def _may_have_duplicates(
     np.add.at(edge, starts[repeat], 1)
     np.add.at(edge, starts[repeat] + length, -1)
     covered = np.cumsum(edge)[:-1] > 0
-    widths = np.array([len(word) for word in cut.distinct], np.int64)[cut.which]
+    widths = cut.widths[cut.which]
     under = np.bincount(owners[covered], widths[covered], minlength=len(sizes))
     flagged: NDArray[np.bool_] = under > min(rule.most for rule in rules.duplicate_ngrams) * sizes
     return flagged
@@ -285,19 +285,16 @@ def unlike_gopher(
     rules: Gopher, documents: Sequence[Sequence[str]], cut: Cut
 ) -> list[Problem | None]:
     """The verdicts of Gopher's quality rules; `documents` as lines, `cut` into tokens."""
-    widths = np.array([len(word) for word in cut.distinct], np.int64)
-    is_word = np.array([any(map(str.isalnum, word)) for word in cut.distinct], bool)
-    has_letter = np.array([any(map(str.isalpha, word)) for word in cut.distinct], bool)
-    stop = {word: number for number, word in enumerate(dict.fromkeys(rules.stop_words), 1)}
-    stops = np.array([stop.get(word, 0) for word in cut.distinct], np.int64)
     owners, number = cut.owners(), len(documents)
-    counted = is_word[cut.which]
+    kinds = cut.kinds[cut.which]
+    counted = kinds > SIGN
     words = np.bincount(owners[counted], minlength=number)
-    characters = np.bincount(owners[counted], widths[cut.which[counted]], minlength=number)
-    letters = np.bincount(owners[has_letter[cut.which]], minlength=number)
-    there = np.zeros((number, len(stop) + 1), bool)
-    there[owners, stops[cut.which]] = True
-    common = there[:, 1:].sum(axis=1)
+    characters = np.bincount(owners[counted], cut.widths[cut.which[counted]], minlength=number)
+    letters = np.bincount(owners[kinds == LETTER], minlength=number)
+    common = np.zeros(number, np.int64)
+    for word in set(rules.stop_words):
+        there = owners[cut.which == cut.numbering.get(word, -1)]
+        common[np.unique(there)] += 1
     return [
         _unlike_gopher(rules, lines, *numbers)
         for lines, *numbers in zip(

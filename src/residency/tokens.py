@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from residency import overlap
 
 Numbers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+
+SIGN, WORD, LETTER = 0, 1, 2
+"""Kinds of tokens: without letter or digit, without letter, with one."""
 
 _MOST = 1 << 20
 """Tokens of distinct stretches to remember; with more, everything is forgotten."""
@@ -68,6 +72,9 @@ _SPLIT = re.compile(
     r"(['’](?:ll|d|ve|m|re|s))|(can)(not)|(let)(['’]s)",
     re.IGNORECASE,
 )
+_JOINED = frozenset(f"{verb}nt" for verb in ["ca", "do", "did", "does", "is", "was", "wo"]) | {
+    "cannot"
+}
 _CJK = re.compile(f"([{overlap.CJK}])")
 
 
@@ -80,8 +87,11 @@ class Cut:
 
     which: Numbers
     bounds: Numbers
-    distinct: Sequence[str]
+    distinct: Sequence[str]  # may grow behind the last of `hashes`
+    numbering: Mapping[str, int]
     hashes: Hashes  # 64 bits for each distinct token, the same in every process
+    widths: Numbers  # characters of each distinct token
+    kinds: Numbers  # LETTER, WORD or SIGN of each distinct token
 
     @property
     def counts(self) -> Numbers:
@@ -124,50 +134,76 @@ class Cut:
 
 
 class Cutter:
-    """Remembers how each distinct stretch is cut, up to a bound."""
+    """Remembers how each distinct stretch is cut, in each of some ways, up to a bound."""
 
-    def __init__(self, cut: Callable[[str], list[str]]) -> None:
-        self.cut = cut
+    def __init__(self, *ways: Callable[[str], list[str]]) -> None:
+        self.ways = ways
         self.forget()
 
     def forget(self) -> None:
         """Start anew."""
         self.stretches = _Numbering()
-        self.tokens = _Numbering()
-        self.known = 0  # stretches cut so far
+        self.known = [_Known(way) for way in self.ways]
+
+    def __call__(self, texts: Iterable[Sequence[str]]) -> list[Cut]:
+        """Cut texts that are given as their stretches; one Cut for each way."""
+        if any(len(known.which) > _MOST for known in self.known):
+            self.forget()
+        before = len(self.stretches)
+        numbers = array("q")
+        sizes = array("q", [0])
+        for stretches in texts:
+            numbers.extend(map(self.stretches.__getitem__, stretches))
+            sizes.append(len(numbers))
+        new = list(islice(self.stretches, before, None))
+        for known in self.known:
+            known.learn(new)
+        places, bounds = _numbers(numbers), _numbers(sizes)
+        return [known.cut(places, bounds) for known in self.known]
+
+
+class _Known:
+    """How stretches are cut in one way, by their numbers."""
+
+    def __init__(self, way: Callable[[str], list[str]]) -> None:
+        self.way = way
         self.which = array("q")  # tokens of one stretch after the other
         self.ends = array("q", [0])
+        self.numbering = _Numbering()
+        self.distinct: list[str] = []
         self.hashes = array("Q")
+        self.widths = array("q")
+        self.kinds = array("q")
 
-    def __call__(self, texts: Iterable[Sequence[str]]) -> Cut:
-        """Cut texts that are given as their stretches."""
-        if len(self.which) > _MOST:
-            self.forget()
-        found = array("q")
-        sizes = []
-        for stretches in texts:
-            found.extend(map(self.stretches.__getitem__, stretches))
-            sizes.append(len(found))
-        self._learn()
-        numbers = np.frombuffer(found, np.int64) if found else np.zeros(0, np.int64)
-        ends = np.array(self.ends)
-        counts = np.diff(ends)[numbers]
+    def learn(self, stretches: Iterable[str]) -> None:
+        for stretch in stretches:
+            self.which.extend(map(self.numbering.__getitem__, self.way(stretch)))
+            self.ends.append(len(self.which))
+        for token in islice(self.numbering, len(self.distinct), None):
+            self.distinct.append(token)
+            self.hashes.append(hash64(token))
+            self.widths.append(len(token))
+            letter = any(map(str.isalpha, token))
+            self.kinds.append(LETTER if letter else WORD if any(map(str.isalnum, token)) else SIGN)
+
+    def cut(self, stretches: Numbers, sizes: Numbers) -> Cut:
+        ends = _numbers(self.ends)
+        counts = np.diff(ends)[stretches]
         until = np.concatenate([[0], np.cumsum(counts)])
-        places = np.repeat(ends[:-1][numbers] - until[:-1], counts) + np.arange(until[-1])
+        places = np.repeat(ends[:-1][stretches] - until[:-1], counts) + np.arange(until[-1])
         return Cut(
-            which=np.array(self.which, np.int64)[places],
-            bounds=until[np.array([0, *sizes], np.int64)],
-            distinct=list(self.tokens),
+            which=_numbers(self.which)[places],
+            bounds=until[sizes],
+            distinct=self.distinct,
+            numbering=self.numbering,
             hashes=np.array(self.hashes, np.uint64),
+            widths=_numbers(self.widths),
+            kinds=_numbers(self.kinds),
         )
 
-    def _learn(self) -> None:
-        for stretch in list(self.stretches)[self.known :]:
-            self.which.extend(map(self.tokens.__getitem__, self.cut(stretch)))
-            self.ends.append(len(self.which))
-        self.known = len(self.stretches)
-        for token in list(self.tokens)[len(self.hashes) :]:
-            self.hashes.append(hash64(token))
+
+def _numbers(values: array[int]) -> Numbers:
+    return np.array(values, np.int64)
 
 
 class _Numbering(dict[str, int]):
@@ -191,6 +227,8 @@ def _tokens(stretch: str) -> list[str]:
 
 
 def _affixes(rest: str) -> list[str]:
+    if rest.isalpha() and rest.lower() not in _JOINED:
+        return [rest]
     # Honnibal's algorithm (spaCy, "How spaCy's tokenizer works"): peel from both ends while what
     # is left is no exception, then split inside.
     before: list[str] = []
@@ -198,7 +236,7 @@ def _affixes(rest: str) -> list[str]:
     size = -1
     while rest and size != len(rest) and not _exceptional(rest):
         size = len(rest)
-        prefix, suffix = _PREFIX.match(rest), _SUFFIX.search(rest)
+        prefix, suffix = _PREFIX.match(rest), _SUFFIX.search(rest, max(0, size - 8))
         if prefix and (not suffix or _exceptional(rest[prefix.end() :])):
             before.append(prefix[0])
             rest = rest[prefix.end() :]
@@ -225,7 +263,7 @@ def _exceptional(text: str) -> bool:
 
 
 def _inside(text: str) -> list[str]:
-    if not text or (text.isalnum() and text.lower() not in ("cannot", "dont", "cant")):
+    if not text or (text.isalnum() and text.lower() not in _JOINED):
         return [text] if text else []
     if _WHOLE.fullmatch(text):
         return [text]
