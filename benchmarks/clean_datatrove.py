@@ -3,8 +3,8 @@
     pip install datatrove==0.10.1 spacy nltk "xxhash<4" regex orjson ftfy fasteners
     python benchmarks/clean_datatrove.py IN_FOLDER OUT_FOLDER WORKERS
 
-The filters in FineWeb's order, then MinHash as FineWeb does it (14 buckets of 8, 5-grams). Words and
-sentences are spaCy's by rule, datatrove's choice for English, which needs nothing fetched.
+The filters in FineWeb's order, then MinHash as FineWeb does it (14 buckets of 8, 5-grams). Words
+and sentences are spaCy's by rule, datatrove's choice for English, which needs nothing fetched.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def main() -> None:
     def stage(name: str, pipeline: list[object], tasks: int) -> None:
         began, cpu = time.perf_counter(), spent()
         LocalPipelineExecutor(
-            pipeline=pipeline, tasks=tasks, workers=min(tasks, workers), logging_dir=str(out / "logs" / name)
+            pipeline=pipeline,
+            tasks=tasks,
+            workers=min(tasks, workers),
+            logging_dir=str(out / "logs" / name),
         ).run()
         stages[name] = [time.perf_counter() - began, spent() - cpu]
 

@@ -1,6 +1,6 @@
 """Real texts grown to any size by seeded perturbation, with near-duplicates and junk planted.
 
-    python benchmarks/grow.py OUT.jsonl MEGABYTES [--chinese]
+    python benchmarks/grow.py OUT.jsonl MEGABYTES SEED [--chinese]
 
 Sources: OpenStax Anatomy and Physiology 2e, Surgical Anatomy, PubMedQA's abstracts; with --chinese
 the two TCM classics. A new document is a real one in which 40 % of the words are exchanged for
@@ -53,7 +53,11 @@ def chinese() -> Iterator[list[str]]:
 
 
 def exchanged(
-    paragraphs: list[str], share: float, pool: list[str], units: re.Pattern[str], seed: random.Random
+    paragraphs: list[str],
+    share: float,
+    pool: list[str],
+    units: re.Pattern[str],
+    seed: random.Random,
 ) -> list[str]:
     """Paragraphs in which a share of the words is exchanged."""
 
@@ -80,10 +84,15 @@ def junk(paragraphs: list[str], seed: random.Random) -> list[str]:
         return [f"{line[:80]} ..." for line in paragraphs]
     if kind == 6:
         return [re.sub(r"[a-z]+", lambda _: str(seed.randrange(999)), paragraphs[0])] * 2
-    return [*paragraphs, "Home", "Please enable Javascript to see this.", "By using this site you accept."]
+    return [
+        *paragraphs,
+        "Home",
+        "Please enable Javascript to see this.",
+        "By using this site you accept.",
+    ]
 
 
-def grown(megabytes: float, of_chinese: bool, seed: int = 0) -> Iterator[dict[str, str]]:
+def grown(megabytes: float, of_chinese: bool, seed: int) -> Iterator[dict[str, str]]:
     """Documents until their texts have that many megabytes of UTF-8."""
     chance = random.Random(seed)
     units = _CHARACTER if of_chinese else _WORD
@@ -102,20 +111,20 @@ def grown(megabytes: float, of_chinese: bool, seed: int = 0) -> Iterator[dict[st
             if draw < TWINS + ALIKE + JUNK:
                 text = junk(text, chance)
             elif len(recent) < 2000:
-                recent.append((f"d{number}", text))
+                recent.append((f"d{seed}-{number}", text))
             else:
-                recent[chance.randrange(2000)] = (f"d{number}", text)
+                recent[chance.randrange(2000)] = (f"d{seed}-{number}", text)
         joined = "\n\n".join(text)
         size += len(joined.encode())
-        yield {"id": f"d{number}", "text": joined, "twin_of": twin, "like": like}
+        yield {"id": f"d{seed}-{number}", "text": joined, "twin_of": twin, "like": like}
         number += 1
 
 
-def write(out: Path, megabytes: float, of_chinese: bool) -> None:
+def write(out: Path, megabytes: float, of_chinese: bool, seed: int) -> None:
     """Write documents as clean reads them, and what was planted beside them as .planted.json."""
     planted = {}
     with out.open("w") as file:
-        for each in grown(megabytes, of_chinese):
+        for each in grown(megabytes, of_chinese, seed):
             if each["twin_of"] or each["like"]:
                 planted[each["id"]] = [each["twin_of"], each["like"]]
             row = {
@@ -135,4 +144,4 @@ def write(out: Path, megabytes: float, of_chinese: bool) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), float(sys.argv[2]), "--chinese" in sys.argv)
+    write(Path(sys.argv[1]), float(sys.argv[2]), "--chinese" in sys.argv, int(sys.argv[3]))
