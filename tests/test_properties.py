@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import copied
-from project import REPOSITORY, Project, environment, set_at
+from project import PUBLISHED, REPOSITORY, Project, environment, set_at
 from ruamel.yaml import YAML
 
 VALUE = "corpora.textbook.filter.min_words"
@@ -40,6 +40,13 @@ OTHERWISE: dict[str, Any] = {
     "models.spare.weights.path": "data/raw/tiny-again",
     "corpora.textbook.sources": ["spare"],
     "corpora.spare.sources": ["primer"],
+    "corpora.textbook.language": PUBLISHED["language"],
+    "corpora.textbook.boilerplate": PUBLISHED["boilerplate"],
+    "corpora.textbook.quality.repetition": PUBLISHED["quality"]["repetition"],
+    "corpora.textbook.quality.gopher": PUBLISHED["quality"]["gopher"],
+    "corpora.textbook.quality.c4": PUBLISHED["quality"]["c4"],
+    "corpora.textbook.quality.fineweb": PUBLISHED["quality"]["fineweb"],
+    "corpora.textbook.deduplicate.near": PUBLISHED["deduplicate"]["near"],
     "tokenizers.clinical.base": "spare",
     "models.reader.from": "spare",
     "models.reader.tokenizer": None,
@@ -49,7 +56,9 @@ OTHERWISE: dict[str, Any] = {
 BY_KEY: dict[str, Any] = {
     "format": {"csv": "jsonl", "jsonl": "csv"},
     "numbering": {"letters": "one", "zero": "one"},
-    "unit": {"paragraph": "document"},
+    "unit": {"paragraph": "document", "document": "paragraph"},
+    "mojibake": {"repair": "keep"},
+    "citations": {"remove": "keep"},
     "corpus": {"textbook": "spare"},
     "exam": {"boards": "rounds", "rounds": "boards"},
     "split": {"test": "dev"},
