@@ -23,11 +23,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 from pydantic import Field
 
 from residency import parallel, quality, records, step
@@ -45,7 +43,12 @@ from residency.language import Language, foreign
 from residency.overlap import Decontaminate, fingerprints, shared_run, words
 from residency.quality import Problem, Quality
 from residency.section import Complaint, Name, Section, Share
-from residency.tokens import Cut, Cutter, tokens
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from residency.tokens import Cut, Cutter
 
 SHARD = 4_000_000
 """Bytes of documents to work on at a time."""
@@ -198,6 +201,8 @@ class _Exam:
 
 @cache
 def _cutter(*ways: Callable[[str], list[str]]) -> Cutter:
+    from residency.tokens import Cutter
+
     return Cutter(*ways)
 
 
@@ -247,12 +252,17 @@ def _digest(text: str) -> bytes:
 
 
 def _digests(texts: Sequence[str]) -> NDArray[np.uint64]:
+    import numpy as np
+
     joined = b"".join(map(_digest, texts))
     return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 def _furniture(corpus: Corpus, shards: Sequence[_Shard]) -> frozenset[int]:
     """Keys of the short paragraphs that stand in many documents of their source."""
+
+    import numpy as np
+
     if corpus.boilerplate is None:
         return frozenset()
     for _ in parallel.each(partial(_count_furniture, corpus, corpus.boilerplate), shards):
@@ -265,6 +275,8 @@ def _furniture(corpus: Corpus, shards: Sequence[_Shard]) -> frozenset[int]:
 
 
 def _count_furniture(corpus: Corpus, boilerplate: Boilerplate, shard: _Shard) -> None:
+    import numpy as np
+
     keys: list[int] = []
     for line in shard.lines():
         row = orjson.loads(line)
@@ -295,6 +307,11 @@ def _sift(corpus: Corpus, exam: _Exam, furniture: frozenset[int], shard: _Shard)
 
     Writes one line for each document, and keys of what may repeat elsewhere.
     """
+
+    import numpy as np
+
+    from residency.tokens import tokens
+
     rows = [orjson.loads(line) for line in shard.lines()]
     found = _paragraphs(corpus, [row["text"] for row in rows])
     rules = corpus.quality
@@ -374,6 +391,9 @@ def _sift(corpus: Corpus, exam: _Exam, furniture: frozenset[int], shard: _Shard)
 
 def _unfit(bounds: Filter, found: _Paragraphs, cut: Cut) -> dict[int, Problem]:
     """The problems of paragraphs that do not keep to the bounds, by their numbers."""
+
+    import numpy as np
+
     problems: dict[int, Problem] = {}
     counts = cut.counts
     for number in np.flatnonzero(counts < max(1, bounds.min_words)).tolist():
@@ -393,6 +413,8 @@ def _unfit(bounds: Filter, found: _Paragraphs, cut: Cut) -> dict[int, Problem]:
 
 def _perhaps_repetitive(most: float, cut: Cut) -> NDArray[np.int64]:
     # Hashes that clash make shares larger, never smaller: nothing is missed.
+    import numpy as np
+
     hashes, starts = cut.runs(3)
     owners = cut.owners()[starts].astype(np.uint64)
     bits = np.uint64(max(1, len(cut.bounds).bit_length()))
@@ -412,6 +434,9 @@ def _below_standard(
     cut: Cut | None = None,
 ) -> dict[int, Problem]:
     """The problems of whole documents by their numbers; those of C4's lines go to `problems`."""
+
+    import numpy as np
+
     rules = corpus.quality
     whole: dict[int, Problem] = {}
 
@@ -502,6 +527,8 @@ def _similarities(
 
 
 def _line(shards: Sequence[_Shard], number: int) -> dict[str, Any]:
+    import numpy as np
+
     shard = shards[number >> 32]
     place = number & 0xFFFFFFFF
     with shard.file("jsonl").open("rb") as file:
@@ -524,6 +551,8 @@ class _Groups:
     first: dict[int, str]  # groups to the ids of the documents that their first kept copy is in
 
     def of(self, shard: _Shard) -> dict[int, int]:
+        import numpy as np
+
         begin, end = np.searchsorted(
             self.places, np.array([shard.base, shard.base + (1 << 32)], np.uint64)
         )
@@ -532,6 +561,8 @@ class _Groups:
 
 
 def _exact_duplicates(shards: Sequence[_Shard]) -> _Groups:
+    import numpy as np
+
     places, groups, number = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)], 0
     for rows in repeated([shard.file("exact.npy") for shard in shards]):
         new = np.concatenate([[True], (rows[1:, :2] != rows[:-1, :2]).any(axis=1)])[: len(rows)]

@@ -14,13 +14,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from residency.section import Section, Seed, Share
-from residency.tokens import Cut, Hashes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from residency.tokens import Cut, Hashes
 
 LEADERS = 16
 """A document is compared with so many earliest ones of each of its bands at most."""
@@ -44,6 +48,9 @@ def band_keys(near: NearDuplicates, cut: Cut) -> NDArray[np.uint64]:
 
     h(x) = a x + b mod 2^32 over 32 bits of each n-gram's hash, a odd (Dietzfelbinger et al. 1997).
     """
+
+    import numpy as np
+
     hashes, starts = cut.runs(near.ngram)
     owners = cut.owners()[starts]
     if not len(hashes):
@@ -72,6 +79,9 @@ def band_keys(near: NearDuplicates, cut: Cut) -> NDArray[np.uint64]:
 
 def write_keys(path: Path, keys: NDArray[np.uint64]) -> None:
     """Write rows of numbers sorted by the first, as .npy."""
+
+    import numpy as np
+
     np.save(path, keys[np.argsort(keys[:, 0], kind="stable")])
 
 
@@ -80,6 +90,9 @@ def repeated(paths: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
 
     One array for each slice of the numbers' range; equal first numbers are in one array.
     """
+
+    import numpy as np
+
     total = sum(len(np.load(path, mmap_mode="r")) for path in paths)
     slices = max(1, -(-total // _SLICE))
     edges = [(1 << 64) * number // slices for number in range(1, slices)]
@@ -98,6 +111,9 @@ def repeated(paths: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
 
 def candidates(paths: Sequence[Path]) -> NDArray[np.int64]:
     """Pairs (later, earlier) of documents that share a band, sorted, each once."""
+
+    import numpy as np
+
     found = [np.zeros((0, 2), np.int64)]
     for rows in repeated(paths):
         keys, documents = rows[:, 0], rows[:, 1].astype(np.int64)
@@ -116,6 +132,9 @@ def candidates(paths: Sequence[Path]) -> NDArray[np.int64]:
 
 def ngram_sets(near: NearDuplicates, cut: Cut) -> list[Hashes]:
     """The set of n-grams of each text, as sorted 64-bit hashes."""
+
+    import numpy as np
+
     hashes, starts = cut.runs(near.ngram)
     edges = np.searchsorted(starts, cut.bounds)
     return [np.unique(hashes[begin:end]) for begin, end in itertools.pairwise(edges)]
@@ -123,5 +142,8 @@ def ngram_sets(near: NearDuplicates, cut: Cut) -> list[Hashes]:
 
 def jaccard(one: Hashes, other: Hashes) -> float:
     """What two sets have in common, as a share of what both have."""
+
+    import numpy as np
+
     union = len(np.union1d(one, other))
     return (len(one) + len(other) - union) / union if union else 0.0

@@ -14,14 +14,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from residency.section import Section, Share
-from residency.tokens import LETTER, SIGN, Cut
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from residency.tokens import Cut
 
 Problem = tuple[str, str]
 """A countable reason and its detail."""
@@ -141,6 +144,9 @@ def repetitive(
     rules: Repetition, documents: Sequence[Sequence[str]], cut: Cut
 ) -> list[Problem | None]:
     """The verdicts of Gopher's repetition rules; `documents` as lines, `cut` into tokens."""
+
+    import numpy as np
+
     sizes = np.array([_size(lines) for lines in documents], np.int64)
     top = _may_have_top(rules, cut, sizes)
     duplicate = _may_have_duplicates(rules, cut, sizes)
@@ -223,6 +229,9 @@ def _may_have_top(rules: Repetition, cut: Cut, sizes: NDArray[np.int64]) -> NDAr
     Document, length and hash of an n-gram share one sortable number; hashes that clash make
     counts larger, never smaller.
     """
+
+    import numpy as np
+
     flagged = np.zeros(len(sizes), bool)
     widths = cut.widths[cut.which]
     owners = cut.owners()
@@ -260,6 +269,9 @@ def _may_have_duplicates(
     Whatever lies in a repeated n-gram lies in a repeated run of the shortest n too; so the
     characters under repeats of those bound all counts from above.
     """
+
+    import numpy as np
+
     if not rules.duplicate_ngrams:
         return np.zeros(len(sizes), bool)
     length = min(rule.n for rule in rules.duplicate_ngrams)
@@ -285,6 +297,11 @@ def unlike_gopher(
     rules: Gopher, documents: Sequence[Sequence[str]], cut: Cut
 ) -> list[Problem | None]:
     """The verdicts of Gopher's quality rules; `documents` as lines, `cut` into tokens."""
+
+    import numpy as np
+
+    from residency.tokens import LETTER, SIGN
+
     owners, number = cut.owners(), len(documents)
     kinds = cut.kinds[cut.which]
     counted = kinds > SIGN
