@@ -6,7 +6,7 @@ FOLDER takes the grown texts (benchmarks/grow.py), which are made when they are 
 PEER_PYTHON is the Python of an environment with datatrove (benchmarks/clean_datatrove.py says with
 what). 100 MB of English for both, 20 MB of Chinese and each --large size for ours alone. Every rule
 has its published threshold (benchmarks/published.yaml); two processes each. CPU seconds are user
-and system time of all processes, read four times a second, since other work may run on the machine;
+and system time of all processes, read once a second, since other work may run on the machine;
 memory is the sum of their proportional set sizes, so shared pages count once.
 """
 
@@ -59,7 +59,7 @@ def measured(command: list[str], log: Path) -> dict[str, float]:
                 except psutil.Error:
                     continue
             most = max(most, memory)
-            time.sleep(0.25)
+            time.sleep(1)
     if process.returncode:
         sys.exit(f"{command[:3]} failed:\n{log.read_text()[-2000:]}")
     return {"wall": time.perf_counter() - began, "cpu": sum(spent.values()), "memory": most}
