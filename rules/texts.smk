@@ -29,6 +29,7 @@ rule clean:
         "logs/clean/{corpus}.log",
     benchmark:
         "benchmarks/runs/clean/{corpus}.tsv"
+    threads: workflow.cores
     resources:
         mem_mb=8000,
         runtime=240,

@@ -468,7 +468,7 @@ def default() -> list[Material]:
 
     def read(folder: Path) -> list[Material]:
         declared = declaration.load(Path("params.yaml"))
-        ingest(declared.sources["primer"], folder)
+        ingest(declared.sources["primer"], "primer", folder)
         told = [each.text.split("\n\n") for each in documents(folder)]
         hosts = [paragraph for each in told for paragraph in each if len(paragraph) > 60]
         found = []

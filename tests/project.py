@@ -20,6 +20,7 @@ from tiny import tiny_model
 from residency import declaration, graph
 
 REPOSITORY = Path(__file__).parents[1]
+PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")
 PRIMER = ["01-anatomy.md", "02-nerves-and-juices.txt", "06-tests.html"]
 
 
@@ -160,6 +161,8 @@ def tiny_params() -> dict[str, Any]:
     }
     params["corpora"]["spare"] = copy.deepcopy(params["corpora"]["textbook"])
     params["corpora"]["spare"]["sources"] = ["spare"]
+    for key, value in PUBLISHED.items():
+        params["corpora"]["spare"][key] = copy.deepcopy(value)
     params["models"]["spare"] = {"weights": {"path": "data/raw/tiny"}}
     for model in params["models"].values():
         if "train" in model:

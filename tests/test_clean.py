@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,25 +11,44 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from project import REPOSITORY
+from ruamel.yaml import YAML
 
+from residency import clean as module
 from residency import records
 from residency.clean import Corpus, clean, normalised, repetition
 from residency.decontaminate import index, leaks
 from residency.files import read_json, read_rows, write_rows
 from residency.records import Document, Question
 from residency.section import Complaint
+from residency.words import words
 
 KNOWN = {"ngram": 3, "stem": 0.5, "options": 0.6, "same": 0.7, "stretch": 30}
 FILTER = {"min_words": 3, "max_words": 12, "max_repetition": 0.3}
 
 
-def corpus(unit: str = "paragraph", alone: int = 5, **bounds: Any) -> Corpus:
+PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")
+NEAR = {"ngram": 3, "jaccard": 0.7, "bands": 30, "rows": 3, "seed": 0}
+
+
+def corpus(
+    unit: str = "paragraph",
+    alone: int = 5,
+    near: dict[str, Any] | None = None,
+    sections: dict[str, Any] | None = None,
+    **bounds: Any,
+) -> Corpus:
     return Corpus.model_validate(
         {
             "sources": ["books"],
+            "mojibake": "repair",
+            "language": None,
+            "boilerplate": None,
             "filter": {**FILTER, **bounds},
-            "deduplicate": {"unit": unit},
+            "quality": {"repetition": None, "gopher": None, "c4": None, "fineweb": None},
+            "deduplicate": {"unit": unit, "near": near},
             "decontaminate": {"exams": ["finals"], "splits": ["test"], **KNOWN, "alone": alone},
+            **(sections or {}),
         }
     )
 
@@ -183,6 +204,110 @@ def test_a_corpus_with_nothing_left_is_refused_with_the_main_reason(tmp_path: Pa
     exam = sat(tmp_path, "Which organ makes the milk?")
     with pytest.raises(Complaint, match=r'books: 2 of 3 dropped paragraphs were "too short"'):
         cleaned(corpus(), [source], [exam], tmp_path / "out")
+
+
+LINE = ["the", "heart", "pumps", "blood", "through", "every", "vessel", "of", "us", "all"]
+HEART = [" ".join(f"{word}{n}" for word in LINE) for n in range(12)]
+
+
+def test_a_near_duplicate_is_dropped_and_the_first_one_named(tmp_path: Path) -> None:
+    text = "\n\n".join(HEART)
+    edited, other = text.replace("blood3", "milk"), text.replace("pumps", "drives")
+    source = ingested(tmp_path / "a", text, other, edited)
+    kept = cleaned(corpus(near=NEAR), [source], [], tmp_path / "out")
+    assert [each.id for each in kept] == ["a#1", "a#2"]
+    (row,) = read_rows(tmp_path / "out/rejected.jsonl")
+    assert (row["id"], row["reason"]) == ("a#3", "near-duplicate")
+    share = float(re.fullmatch(r"Jaccard (0\.\d+) with a#1", row["detail"])[1])
+    one, two = (
+        {tuple(w[n : n + 3]) for n in range(len(w) - 2)} for w in map(words, (text, edited))
+    )
+    assert share == pytest.approx(len(one & two) / len(one | two), abs=0.001)
+
+
+def test_a_near_duplicate_in_chinese_is_dropped(tmp_path: Path) -> None:
+    text = (
+        "黄帝曰余闻上古有真人者提挈天地把握阴阳呼吸精气独立守神肌肉若一故能寿敝天地无有终时此其道生"
+    )
+    source = ingested(tmp_path / "a", text, text.replace("提挈", "把持"), text[::-1])
+    kept = cleaned(corpus(near=NEAR, max_words=99), [source], [], tmp_path / "out")
+    assert [each.id for each in kept] == ["a#1", "a#3"]
+
+
+def test_only_a_document_that_is_kept_has_near_duplicates(tmp_path: Path) -> None:
+    text, new = "\n\n".join(HEART), "a line of its own"
+    source = ingested(tmp_path / "a", text, text.replace(HEART[3], new), "fine text to keep")
+    exam = sat(tmp_path, *HEART)
+    kept = cleaned(corpus(near=NEAR), [source], [exam], tmp_path / "out")
+    assert [each.text for each in kept] == [new, "fine text to keep"]
+
+
+def test_the_artifact_does_not_depend_on_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(0)
+    texts = [
+        "\n\n".join(
+            " ".join(chance.choices(["heart", "lung", "the", "a", "of", "vein"], k=6))
+            for _ in range(5)
+        )
+        for _ in range(60)
+    ]
+    source = ingested(tmp_path / "a", *texts, *(text.replace("lung", "lungs") for text in texts))
+    section = corpus(near=NEAR, sections={"boilerplate": {"documents": 3, "max_words": 6}})
+    artifacts = []
+    for threads, size in [("1", 10**6), ("3", 4000), ("2", 900)]:
+        monkeypatch.setenv("RESIDENCY_THREADS", threads)
+        monkeypatch.setattr(module, "SHARD", size)
+        out = tmp_path / f"{threads}-{size}"
+        cleaned(section, [source], [], out)
+        artifacts.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert artifacts[0] == artifacts[1] == artifacts[2]
+    assert set(artifacts[0]) == {"documents.jsonl", "rejected.jsonl", "counts.json"}
+    assert b"near-duplicate" in artifacts[0]["rejected.jsonl"]
+
+
+def test_page_furniture_is_dropped_wherever_it_stands(tmp_path: Path) -> None:
+    texts = [f"Access for free online\n\nPage {n} has a text of its own" for n in range(4)]
+    section = corpus(sections={"boilerplate": {"documents": 4, "max_words": 5}})
+    kept = cleaned(section, [ingested(tmp_path / "a", *texts)], [], tmp_path / "out")
+    assert [each.text for each in kept] == [f"Page {n} has a text of its own" for n in range(4)]
+    assert dropped(tmp_path / "out") == [("boilerplate", "Access for free online")] * 4
+
+
+def test_mojibake_is_repaired_and_counted_or_left_alone(tmp_path: Path) -> None:
+    source = ingested(tmp_path / "a", "The patientâ€™s cafÃ© is open\n\nNothing wrong with café")
+    (document,) = cleaned(corpus(), [source], [], tmp_path / "out")
+    assert document.text == "The patient’s café is open\n\nNothing wrong with café"
+    assert read_json(tmp_path / "out/counts.json")["kept"]["repaired"] == 1
+    (document,) = cleaned(corpus(sections={"mojibake": "keep"}), [source], [], tmp_path / "kept")
+    assert document.text.startswith("The patientâ€™s")
+
+
+def test_a_document_in_another_language_is_dropped(tmp_path: Path) -> None:
+    french = "Le cœur se trouve entre les poumons et pompe le sang dans le corps"
+    english = "The heart lies between the lungs and pumps blood through the body"
+    section = corpus(max_words=20, sections={"language": PUBLISHED["language"]})
+    kept = cleaned(section, [ingested(tmp_path / "a", french, english)], [], tmp_path / "out")
+    assert [each.text for each in kept] == [english]
+    assert dropped(tmp_path / "out") == [("language", french)]
+
+
+def test_published_rules_drop_lines_and_documents(tmp_path: Path) -> None:
+    good = "The nurse has to write down what she sees and be with the patient all day."
+    text = "\n\n".join(good.replace("nurse", f"nurse number {n}") for n in range(9))
+    source = ingested(
+        tmp_path / "a", f"{text}\n\nHome and more", f"Only that, and {good}", f"{text} It is a {{."
+    )
+    quality = {**PUBLISHED["quality"], "repetition": None}
+    section = corpus(max_words=99, sections={"quality": quality})
+    kept = cleaned(section, [source], [], tmp_path / "out")
+    assert [each.text for each in kept] == [text]
+    assert [reason for reason, _ in dropped(tmp_path / "out")] == [
+        "c4 line end",
+        "gopher few words",
+        "c4 page phrase",
+    ]
 
 
 paragraphs = st.lists(st.sampled_from(["a", "b", "c", "D", "é", "e\u0301", "\x01", "\u3000"]))

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import copied
-from project import REPOSITORY, Project, environment, set_at
+from project import PUBLISHED, REPOSITORY, Project, environment, set_at
 from ruamel.yaml import YAML
 
 VALUE = "corpora.textbook.filter.min_words"
@@ -49,6 +49,13 @@ OTHERWISE: dict[str, Any] = {
     "models.spare.weights.path": "data/raw/tiny-again",
     "corpora.textbook.sources": ["spare"],
     "corpora.spare.sources": ["primer"],
+    "corpora.textbook.language": PUBLISHED["language"],
+    "corpora.textbook.boilerplate": PUBLISHED["boilerplate"],
+    "corpora.textbook.quality.repetition": PUBLISHED["quality"]["repetition"],
+    "corpora.textbook.quality.gopher": PUBLISHED["quality"]["gopher"],
+    "corpora.textbook.quality.c4": PUBLISHED["quality"]["c4"],
+    "corpora.textbook.quality.fineweb": PUBLISHED["quality"]["fineweb"],
+    "corpora.textbook.deduplicate.near": PUBLISHED["deduplicate"]["near"],
     "tokenizers.clinical.base": "spare",
     "models.reader.from": "spare",
     "models.reader.tokenizer": None,
@@ -62,7 +69,9 @@ BY_KEY: dict[str, Any] = {
     "asks": {"choice": "propositions"},
     "rows": {None: {"text": "text", "title": None}},
     "numbering": {"letters": "one", "zero": "one"},
-    "unit": {"paragraph": "document"},
+    "unit": {"paragraph": "document", "document": "paragraph"},
+    "mojibake": {"repair": "keep"},
+    "citations": {"remove": "keep"},
     "corpus": {"textbook": "spare"},
     "exam": {"boards": "rounds", "rounds": "boards"},
     "split": {"test": "dev"},
@@ -268,7 +277,7 @@ def test_a_raw_file_changed_but_given_an_old_date_rebuilds_what_it_feeds(project
 
 
 def test_code_is_an_input(project: Project) -> None:
-    path = project.root / "src/residency/overlap.py"
+    path = project.root / "src/residency/decontaminate.py"
     path.write_text(path.read_text() + "\n# one more line\n")
     assert {"clean-textbook", "write-drills"} <= project.changed()
     assert "examine-boards" not in project.changed()

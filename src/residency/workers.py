@@ -21,6 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+from residency.section import Complaint
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -45,9 +47,13 @@ class Failed(NamedTuple):
 
 
 def cores() -> int:
-    """How many processes to work with: RESIDENCY_THREADS, else the cores this process may use."""
-    told = os.environ.get("RESIDENCY_THREADS", "")
-    return max(1, int(told)) if told.isdecimal() else len(os.sched_getaffinity(0))
+    """RESIDENCY_THREADS, or the cores that this process may run on; never in an artifact."""
+    told = os.environ.get("RESIDENCY_THREADS")
+    if told is None:
+        return len(os.sched_getaffinity(0))
+    if not (told.isdecimal() and int(told) > 0):
+        raise Complaint(f"RESIDENCY_THREADS: expected a number of threads, found {told!r}")
+    return int(told)
 
 
 def each(

@@ -1,0 +1,37 @@
+"""Work spread over the cores that a step was given, results in the order of the work.
+
+For trusted work on large shared things; hostile files are read by `residency.workers`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from residency.workers import cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`function` of every item, in order, in processes of their own where that is worth while."""
+    workers = min(cores(), len(items))
+    if workers < 2:
+        yield from map(function, items)
+        return
+    # Forked, so that what the function is bound to is shared and not sent.
+    with multiprocessing.get_context("fork").Pool(workers, _remember, [function]) as pool:
+        yield from pool.imap(_call, items)
+
+
+_FUNCTION: list[Callable[[Any], Any]] = []
+
+
+def _remember(function: Callable[[Any], Any]) -> None:
+    _FUNCTION[:] = [function]
+
+
+def _call(item: Any) -> Any:
+    return _FUNCTION[0](item)
