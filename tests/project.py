@@ -178,8 +178,8 @@ def tiny_params() -> dict[str, Any]:
     return params
 
 
-def tiny_project(root: Path) -> Project:
-    """Lay out a project, committed, with nothing built."""
+def laid_out(root: Path) -> Project:
+    """A project's code without texts or a declaration, under git."""
     for name in ["rules", "profiles", "src/residency"]:
         shutil.copytree(
             REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -187,6 +187,22 @@ def tiny_project(root: Path) -> Project:
     for name in ["Snakefile", "Makefile", ".gitignore", ".dvcignore", ".dvc/config"]:
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPOSITORY / name, root / name)
+    project = Project(root)
+    project.run("git", "init", "-q", "-b", "main")
+    return project
+
+
+def real_project(root: Path, data: Path) -> Project:
+    """The project of tests/real.yaml on the real books and exams in a folder; nothing built."""
+    project = laid_out(root)
+    shutil.copytree(data, root / "data/raw")
+    project.declare(YAML(typ="safe").load(REPOSITORY / "tests/real.yaml"))
+    return project
+
+
+def tiny_project(root: Path) -> Project:
+    """Lay out a project, committed, with nothing built."""
+    project = laid_out(root)
     raw, ours = root / "data/raw", REPOSITORY / "data/raw"
     (raw / "primer").mkdir(parents=True)
     for name in PRIMER:
@@ -197,8 +213,6 @@ def tiny_project(root: Path) -> Project:
     rounds = (ours / "rounds.jsonl").read_text().splitlines(keepends=True)
     (raw / "rounds.jsonl").write_text("".join(rounds[:30]))
     tiny_model(raw / "tiny", (raw / "primer" / PRIMER[0]).read_text())
-    project = Project(root)
-    project.run("git", "init", "-q", "-b", "main")
     project.declare(tiny_params())
     project.commit("declared")
     return project

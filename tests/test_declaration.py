@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.fs import LocalFileSystem
+from dvc.utils.serialize import load_path
 from project import REPOSITORY, set_at
 from ruamel.yaml import YAML
 
@@ -214,3 +216,11 @@ def test_every_field_is_described_and_none_has_a_default() -> None:
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"
             assert field.is_required(), f"{section.__name__}.{name}"
+
+
+def test_dvc_reads_values_as_we_do(tmp_path: Path) -> None:
+    # DVC parses with libyaml where it is installed, we in Python for the places of mistakes.
+    path = tmp_path / "params.yaml"
+    values = "1e-3 1.0e-3 0.0001 1E5 .5 012 0o14 0x1F 1_000 12:30 no yes on null ~ .inf '1' é 五"
+    path.write_text("".join(f"{n}: {value}\n" for n, value in enumerate(values.split())))
+    assert repr(load_path(str(path), LocalFileSystem())) == repr(declaration._read(path))

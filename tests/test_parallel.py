@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_one_core_needs_no_other_process(monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(parallel.each(lambda _: os.getpid(), range(3))) == {os.getpid()}
 
 
-def test_a_number_of_threads_that_is_none_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESIDENCY_THREADS", "many")
-    with pytest.raises(Complaint, match="RESIDENCY_THREADS: expected a number of threads"):
-        parallel.cores()
+def test_a_killed_process_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESIDENCY_THREADS", "2")
+    with pytest.raises(Complaint, match=r"one of 2 processes was killed.*RESIDENCY_THREADS=1"):
+        list(parallel.each(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(4)))

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from residency import workers
+from residency.section import Complaint
 from residency.workers import Allowance, Failed, each
 
 ENOUGH = Allowance(seconds=20.0, memory_bytes=200_000_000)
@@ -124,6 +125,9 @@ def test_how_many_processes_is_told_by_the_environment(monkeypatch: pytest.Monke
     assert workers.cores() == 3
     monkeypatch.delenv("RESIDENCY_THREADS")
     assert workers.cores() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv("RESIDENCY_THREADS", "many")
+    with pytest.raises(Complaint, match="RESIDENCY_THREADS: expected a number of threads"):
+        workers.cores()
 
 
 def test_a_script_is_not_run_again_in_its_workers(tmp_path: Path) -> None:

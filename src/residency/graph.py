@@ -267,23 +267,34 @@ def code(module: str) -> tuple[Path, ...]:
     found: set[Path] = set()
 
     def walk(name: str) -> None:
-        package, _, own = name.removeprefix("residency").rpartition(".")
-        folder = CODE.joinpath(*package.split(".")[1:])
-        path = folder / f"{own}.py"
-        if path in found or not name.startswith("residency.") or not path.is_file():
-            return
-        found.update(folder.glob(f"{own}.*"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                walk(str(node.module))
-                for alias in node.names:
-                    walk(f"{node.module}.{alias.name}")
-            elif isinstance(node, ast.Import):
-                for alias in node.names:
-                    walk(alias.name)
+        path = _module(name)
+        if path and path not in found:
+            found.update(path.parent.glob(f"{path.stem}.*"))
+            for each in _imports(path):
+                walk(each)
 
     walk(f"residency.{module}")
     return tuple(sorted(CODE_PLACE / path.relative_to(CODE) for path in found))
+
+
+def _module(name: str) -> Path | None:
+    """The file of a first-party module, such as residency.reading.pdf."""
+    package, *within = name.split(".")
+    path = CODE.joinpath(*within).with_suffix(".py")
+    return path if package == "residency" and within and path.is_file() else None
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """The names a file imports, of modules and of what is in them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names.add(str(node.module))
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return frozenset(name for name in names if name.startswith("residency."))
 
 
 def described(declaration: Declaration) -> dict[str, Any]:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from residency.section import Complaint
 from residency.workers import cores
 
 Item = TypeVar("Item")
@@ -16,14 +19,24 @@ Result = TypeVar("Result")
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """`function` of every item, in order, in processes of their own where that is worth while."""
+    """`function` of every item, in order, in processes of their own where that is worth while.
+
+    Raises Complaint when one of them is killed.
+    """
     workers = min(cores(), len(items))
     if workers < 2:
         yield from map(function, items)
         return
     # Forked, so that what the function is bound to is shared and not sent.
-    with multiprocessing.get_context("fork").Pool(workers, _remember, [function]) as pool:
-        yield from pool.imap(_call, items)
+    context = multiprocessing.get_context("fork")
+    try:
+        with ProcessPoolExecutor(workers, context, _remember, (function,)) as pool:
+            yield from pool.map(_call, items)
+    except BrokenProcessPool:
+        raise Complaint(
+            f"one of {workers} processes was killed, as a system does that is short of memory; "
+            "to use fewer: RESIDENCY_THREADS=1"
+        ) from None
 
 
 _FUNCTION: list[Callable[[Any], Any]] = []
