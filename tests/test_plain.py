@@ -6,7 +6,7 @@ import pytest
 
 from residency.ingest import split
 from residency.reading import plain
-from residency.reading.blocks import Unreadable
+from residency.reading.blocks import Block, Lost, Unreadable
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -82,4 +82,18 @@ def test_underlined_lines_of_plain_text_are_headings() -> None:
         (("BOOK",), "Intro."),
         (("BOOK", "One"), "First."),
         (("BOOK", "Two"), "Second."),
+    ]
+
+
+def test_the_marks_of_the_chinese_classics_are_headings_and_their_record_is_dropped() -> None:
+    text = (
+        "\n<篇名>温病条辨\n书名：温病条辨\n作者：吴鞠通  \n朝代：清\n\n\n<目录>卷一\n"
+        "<篇名>自序\n\n属性：夫立德立功，\n圣贤事也。\n\n瑭何人斯\n\n<目录>\n\n<篇名>原病篇\n属性：一、"
+    )
+    title, record, *blocks = plain.read(text)
+    assert title == Block("温病条辨", 0)
+    assert record == Lost("catalogue record", "书名：温病条辨 作者：吴鞠通 朝代：清")
+    assert [(each.section, each.text) for each in split([title, *blocks])] == [
+        (("温病条辨", "卷一", "自序"), "夫立德立功，圣贤事也。\n\n瑭何人斯"),
+        (("温病条辨", "原病篇"), "一、"),
     ]

@@ -72,13 +72,14 @@ def test_the_exercises_of_the_textbook_are_an_exam_and_not_in_the_corpus(real: P
 
 
 def test_no_metadata_or_licence_reaches_a_corpus(real: Project) -> None:
-    for corpus in real.params()["corpora"]:
+    params = real.params()
+    for corpus in params["corpora"]:
         for document in documents(real.root / "build/corpora" / corpus):
             lowered = document.text.lower()
             assert "project gutenberg" not in lowered
             assert "<" not in document.section
             assert "m46844" not in lowered
-            assert document.source in real.params()["sources"]
+            assert document.source in params["sources"]
             assert document.sha256
             assert document.licence
 

@@ -105,8 +105,10 @@ def repeated(paths: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
             parts.append(np.array(rows[begin:end]))
         rows = np.concatenate(parts) if parts else np.zeros((0, 2), np.uint64)
         rows = rows[np.lexsort(rows.T[::-1])]
-        same = rows[1:, 0] == rows[:-1, 0]
-        yield rows[np.concatenate([[False], same]) | np.concatenate([same, [False]])]
+        again = np.zeros(len(rows), bool)
+        again[1:] = rows[1:, 0] == rows[:-1, 0]
+        again[:-1] |= again[1:]
+        yield rows[again]
 
 
 def candidates(paths: Sequence[Path]) -> NDArray[np.int64]:

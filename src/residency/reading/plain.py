@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from residency.reading import gutenberg
-from residency.reading.blocks import Block, Unreadable
+from residency.reading.blocks import Block, Lost, Unreadable
 from residency.words import CJK
 
 _UNDERLINE = re.compile(r"(={3,}|-{3,})")
@@ -19,6 +19,7 @@ _CJK_BREAK = re.compile(
     rf"(?<=[\u3000-\u303f\uff00-\uffef{CJK}])\n(?=[\u3000-\u303f\uff00-\uffef{CJK}])"
 )
 _WRAP = re.compile(rf"\n(?!{_ITEM})")
+_CHAPTER = re.compile(r"^[ \t]*<(目录|篇名)>(.*)$", re.MULTILINE)
 _WIDEST = 120
 """No one wraps lines by hand beyond this many characters: wider ones are whole paragraphs."""
 
@@ -38,12 +39,29 @@ _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "la
 """What browsers read these names as (WHATWG Encoding Standard, 4.2)."""
 
 
-def read(text: str) -> Iterator[Block]:
+def read(text: str) -> Iterator[Block | Lost]:
     """Paragraphs between empty lines, hard-wrapped lines joined; underlined lines are headings.
 
-    The licence around a book from Project Gutenberg is dropped.
+    The licence around a book from Project Gutenberg is dropped, and the catalogue record before
+    one from TCM-Ancient-Books, whose marks <目录> and <篇名> are headings.
     """
     text = gutenberg.unwrapped(text)
+    if not text.lstrip().startswith("<篇名>"):
+        yield from _paragraphs(text)
+        return
+    _, _, title, record, *parts = _CHAPTER.split(text)
+    yield from [Block(title.strip(), 0)] if title.strip() else []
+    yield Lost("catalogue record", " ".join(record.split()))
+    level = 1  # of a chapter; a volume without a name is none
+    for mark, name, body in zip(*(parts[n::3] for n in range(3)), strict=True):
+        if mark == "目录":
+            level = 2 if name.strip() else 1
+        if name.strip():
+            yield Block(name.strip(), 1 if mark == "目录" else level)
+        yield from _paragraphs(body.strip().removeprefix("属性："))
+
+
+def _paragraphs(text: str) -> Iterator[Block]:
     for blank, run in groupby(map(str.strip, text.split("\n")), key=lambda line: not line):
         lines = [] if blank else list(run)
         while len(lines) > 1 and _UNDERLINE.fullmatch(lines[1]):
