@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from residency.overlap import words
+from residency.words import words
 from ruamel.yaml import YAML
 
 HERE = Path(__file__).parent
@@ -75,7 +75,8 @@ def corpus(**other: Any) -> str:
     """A corpus with all published rules, as JSON."""
     rules = YAML(typ="safe").load(HERE / "published.yaml")
     bounds = {"min_words": 1, "max_words": 1_000_000, "max_repetition": 1.0}
-    exams = {"exams": [], "splits": [], "ngram": 8}
+    default = YAML(typ="safe").load(HERE.parent / "params.yaml")["corpora"]["textbook"]
+    exams = {**default["decontaminate"], "exams": []}
     rest = {"sources": ["grown"], "filter": bounds, "decontaminate": exams}
     return json.dumps({**rules, "language": None, "boilerplate": None, **rest, **other})
 
