@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from residency.words import words
 from ruamel.yaml import YAML
+
+from residency.words import words
 
 HERE = Path(__file__).parent
 WORKERS = 2
