@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from residency.reading import pdf
+from residency.reading import layout, pdf, scan
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Unreadable
 
 REAL = Path(__file__).parents[1].parent / "shared/data/formats/pdf"
@@ -172,7 +172,7 @@ def test_a_number_that_does_not_count_the_pages_stays() -> None:
 def test_letters_that_look_like_numerals_are_no_page_number() -> None:
     pages = [[*column(50, 700, *PROSE), (300.0, 40.0, letters)] for letters in ("ii", "l", "c")]
     assert lost(made(*pages)) == []
-    assert not pdf._BARE.fullmatch("ı")  # folds to i in some languages
+    assert not layout._BARE.fullmatch("ı")  # folds to i in some languages
 
 
 def test_a_single_page_loses_its_number_at_the_foot_and_no_other() -> None:
@@ -332,7 +332,7 @@ def test_a_tesseract_that_hangs_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_tesseract(tmp_path, monkeypatch, "exec sleep 60")
-    monkeypatch.setattr(pdf, "_OCR_SECONDS", 0.5)
+    monkeypatch.setattr(scan, "_OCR_SECONDS", 0.5)
     (only,) = lost(scanned())
     assert "timed out" in only.detail
 
