@@ -130,6 +130,34 @@ def test_the_default_declaration_is_good(place: Path) -> None:
             ["exams.boards.adapter.fields.options.column: missing"],
         ),
         (
+            setting("exams.boards.split", "official"),
+            ["exams.boards.split: expected a mapping with one of the keys", "'official'"],
+        ),
+        (
+            setting("exams.boards.adapter.fields.options", 4),
+            ["exams.boards.adapter.fields.options: expected a key", "found 4"],
+        ),
+        (
+            setting("exams.boards.adapter.fields.answers", None),
+            ["exams.boards.adapter: fields.answers: null; asks: choice needs it"],
+        ),
+        (
+            setting("exams.rounds.adapter.asks", "open"),
+            ["exams.rounds.adapter: fields.reference: null; asks: open needs it"],
+        ),
+        (
+            setting("exams.boards.split", {"official": True}),
+            ["exams.boards: split.official: adapter tabular knows none", "cmexam"],
+        ),
+        (
+            setting("exams.boards.split", {"whole": "test"}),
+            ["models.resident.pack.data.boards: exams.boards.split leaves train empty"],
+        ),
+        (
+            setting("exams.rounds.split", {"train": 0.9, "dev": 0.1, "seed": 0}),
+            ["evaluations.ward: exams.rounds.split leaves test empty"],
+        ),
+        (
             setting("exams.boards.split", {"offical": True}),
             ["exams.boards.split:", "column, train, whole, official"],
         ),

@@ -47,6 +47,7 @@ def test_the_official_split_is_told_by_the_files(tmp_path: Path) -> None:
         ({"answer_idx": "E"}, "unknown answer"),
         ({"answer_idx": None}, "no answer"),
         ({"options": ["x", "y"]}, "options not by letter"),
+        ({"context": ["A man is ill."]}, "context untold"),  # mediQ's rows have the same keys
         ({"options": {"opa": "x", "opb": "y"}}, "options not by letter"),
     ],
 )

@@ -228,6 +228,13 @@ def test_nothing_left_to_learn_is_refused(tiny: Path, tmp_path: Path) -> None:
         packed(instruct(), tiny, [path], tmp_path / "out")
 
 
+def test_empty_data_beside_other_is_named(tiny: Path, tmp_path: Path) -> None:
+    some, none = drills(tmp_path / "a.jsonl", LINES), drills(tmp_path / "b.jsonl", [])
+    pack = instruct().model_copy(update={"data": {"a": 1, "b": 1}})
+    with pytest.raises(Complaint, match=r"pack\.data\.b: .*b\.jsonl is empty"):
+        packed(pack, tiny, [some, none], tmp_path / "out")
+
+
 def test_data_of_the_other_objective_is_refused(tiny: Path, tmp_path: Path) -> None:
     folder, path = corpus(tmp_path / "a", LINES), drills(tmp_path / "drills.jsonl", LINES)
     with pytest.raises(Complaint, match=r"pack\.data\.a: pretrain learns corpora"):

@@ -140,6 +140,23 @@ def test_a_stem_without_marked_options_is_in_the_ledger(tmp_path: Path) -> None:
     assert found.rejected[0]["detail"] == "the stem has no options marked A and B"
 
 
+@pytest.mark.parametrize(
+    ("stem", "found"),
+    [
+        ("Which?\nA. S. aureus\nB. with E. coli\nC. none", ("S. aureus", "with E. coli", "none")),
+        ("Which? A. x B. y\nC. z D. w", ("x", "y", "z", "w")),
+        ("Is vitamin A. good? A. yes B. no", None),
+        ("Which? A. x B. y C. z D. or E. coli E. w", None),
+        ("Which?\nA. x\nB. y\nC. z\nD. or E. coli", None),
+    ],
+)
+def test_a_mark_that_may_be_text_is_in_the_ledger(tmp_path: Path, stem: str, found: Any) -> None:
+    rows = [{**ROW, "stem": "Which? A) x B) y"}, {**ROW, "stem": stem}]
+    made = sat(tmp_path, rows, {"options": {"after_stem": True}})
+    assert made.counts["rejected"] == ({} if found else {"options not clear": 1})
+    assert found is None or found in [question.options for question in made.questions]
+
+
 def test_a_judgement_is_one_of_a_fixed_scale(tmp_path: Path) -> None:
     rows = [{"stem": "Is it?", "answer": "Maybe"}, {"stem": "Is he?", "answer": "perhaps"}]
     fields = {"options": {"given": ["yes", "no", "maybe"]}}
@@ -186,7 +203,7 @@ def test_one_value_of_json_is_read_at_its_place(tmp_path: Path) -> None:
     assert [each.id for each in found.questions] == ["q7"]
     assert found.counts["rejected"] == {"bad row": 1}
     wrong = exam(path, tabular({"kind": "json", "records": "dat"}, {}))
-    with pytest.raises(Complaint, match="expected a list or a mapping of records at 'dat', found"):
+    with pytest.raises(Complaint, match=r"records: nothing at 'dat'; did you mean 'data'"):
         examined(tmp_path / "out", wrong)
     path.write_text(f"{json.dumps(ROW)}\n{json.dumps(ROW)}\n")
     with pytest.raises(Complaint, match="where each line is an object, the format is jsonl"):
@@ -276,6 +293,38 @@ def test_a_missing_column_is_named_with_the_nearest(
 ) -> None:
     with pytest.raises(Complaint, match=said):
         sat(tmp_path, [ROW], fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "format", "more", "said"),
+    [
+        ("", CSV, {}, "it has no rows; expected csv"),
+        ("", "jsonl", {}, "it has no rows; expected jsonl"),
+        ("PK\x03", "jsonl", {}, "its first row cannot be read: line 1: not JSON"),
+        ("stem;options;answer\n", CSV, {}, "one column in all: is ',' its delimiter"),
+        ("[]", {"kind": "json", "records": None}, {}, "it has no rows"),
+        ('{"data": []}', {"kind": "json", "records": "dta"}, {}, "did you mean 'data'"),
+        (json.dumps({f"k{n}": 0 for n in range(99)}), "jsonl", {}, r"\.\.\. \(99 in all\)$"),
+        (f"{'long ' * 50},x\n", CSV, {}, r"known: (long ){16}\.\.\., x$"),
+        ("stem\n", CSV, {"files": "*.csv"}, r"is a file; expected null, found '\*.csv'"),
+    ],
+)
+def test_a_file_that_is_not_what_was_declared_is_told_apart(
+    tmp_path: Path, content: str, format: Any, more: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "exam").write_text(content)
+    section = exam(tmp_path / "exam", tabular(format, {}, **more))
+    with pytest.raises(Complaint, match=said):
+        examined(tmp_path / "out", section)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf8", "UTF-8"])
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "exam.csv"
+    path.write_text("stem,a,b,answer\nWhich?,x,y,A\n", encoding="utf-8-sig")
+    format = {**CSV, "encoding": encoding}
+    section = exam(path, tabular(format, {"options": ["a", "b"]}))
+    assert len(examined(tmp_path / "out", section).questions) == 1
 
 
 def test_a_folder_needs_a_pattern_that_matches(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from residency.ingest import Source
 from residency.pack import Pack
 from residency.report import Report
 from residency.section import Complaint, Name, Section, nearest, told_by
+from residency.splits import may_hold
 from residency.train import Train
 from residency.write import Questions
 
@@ -179,7 +180,24 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
     for name, model in declaration.models.items():
         if isinstance(model, Trained):
             yield from _objective(f"models.{name}.pack", model.pack)
+    yield from _empty_splits(declaration)
     yield from _cycles(declaration)
+
+
+def _empty_splits(declaration: Declaration) -> Iterator[str]:
+    """Splits that are learned or sat, and that their exam's own section leaves empty."""
+
+    def of(place: str, name: str, split: Literal["train", "dev", "test"]) -> Iterator[str]:
+        exam = declaration.exams.get(name)
+        if exam and not may_hold(exam.split, split):
+            yield f"{place}: exams.{name}.split leaves {split} empty; give it a share"
+
+    for name, model in declaration.models.items():
+        if isinstance(model, Trained) and model.pack.objective == "instruct":
+            for data in model.pack.data:
+                yield from of(f"models.{name}.pack.data.{data}", data, "train")
+    for name, evaluation in declaration.evaluations.items():
+        yield from of(f"evaluations.{name}", evaluation.exam, evaluation.split)
 
 
 def _objective(place: str, pack: Pack) -> Iterator[str]:

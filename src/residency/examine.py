@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
 
 from residency import step
 from residency.adapters import (
@@ -91,6 +91,16 @@ class Exam(Section):
         description="Given by a column, dealt by ratio, whole, or as its publisher has it."
     )
 
+    @model_validator(mode="after")
+    def _know_the_official_split(self) -> Exam:
+        if isinstance(self.split, SplitOfficial) and not ADAPTERS[self.adapter.kind].official:
+            known = ", ".join(kind for kind, each in ADAPTERS.items() if each.official)
+            raise ValueError(
+                f"split.official: adapter {self.adapter.kind} knows none, expected one of {known}; "
+                "split by column or by ratio, or take it whole"
+            )
+        return self
+
 
 def examine(exam: Exam, out: Path) -> None:
     """Read an exam into train.jsonl, dev.jsonl and test.jsonl; bad rows are in the ledger.
@@ -98,18 +108,12 @@ def examine(exam: Exam, out: Path) -> None:
     In counts.json, what is kept and what is rejected add up to the rows.
 
     Raises Complaint for a file or a column that is not there, for a group that the raw exam puts
-    in two splits, for an official split that is not known, and when no question is left.
+    in two splits, and when no question is left.
     """
     path = Path(exam.path)
     if not path.exists():
         raise Complaint(f"path: there is no {exam.path}; expected a file or folder")
     reader = ADAPTERS[exam.adapter.kind]
-    if isinstance(exam.split, SplitOfficial) and not reader.official:
-        known = ", ".join(kind for kind, each in ADAPTERS.items() if each.official)
-        raise Complaint(
-            f"split.official: adapter {exam.adapter.kind} knows none, expected one of {known}; "
-            "split by column or by ratio, or take it whole"
-        )
     questions: dict[str, Question] = {}
     given: dict[str, str] = {}  # splits by question, where the exam says it
     rejected: list[Rejected] = []

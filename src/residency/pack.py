@@ -72,7 +72,7 @@ def pack(pack: Pack, tokenizer: Path, data: list[Path], out: Path) -> None:
     or .jsonl files of questions, in the order of `pack.data`. The counts in the ledger are those of
     one epoch, all passes together; "bytes" are of the text that is learned, for bits per byte.
 
-    Raises Complaint where data is of the other objective's kind, and where nothing is learned.
+    Raises Complaint where data is empty or of the other objective's kind, or nothing is learned.
     """
     import numpy as np
     from transformers import AutoTokenizer
@@ -82,10 +82,13 @@ def pack(pack: Pack, tokenizer: Path, data: list[Path], out: Path) -> None:
     kinds: list[list[Piece]] = []
     for name, path in zip(pack.data, data, strict=True):
         _check(pack, name, path)
+        before = len(rejected)
         if pack.objective == "pretrain":
             kinds.append(list(_text(coder, documents(path), pack.length)))
         else:
             kinds.append(list(_conversations(pack, coder, path, rejected)))
+        if not kinds[-1] and len(rejected) == before:
+            raise Complaint(f"pack.data.{name}: {path} is empty; leave it out, or fill its split")
 
     blocks: list[list[Piece]] = []
     for turn in range(max(pack.data.values())):

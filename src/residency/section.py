@@ -33,6 +33,9 @@ NAME = r"^[a-z0-9][a-z0-9_]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 """What the user calls a thing: lower case, digits and `_`; `-` separates names inside a stage's."""
 
+LONGEST_NAME, MOST_NAMES = 80, 40
+"""Of names in a message: a wrong file's "column" may be a paragraph, and it may have thousands."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -49,7 +52,10 @@ def nearest(found: object, known: Iterable[str]) -> str:
     known = sorted(known)
     similar = difflib.get_close_matches(str(found), known, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
-    return f"{hint}known: {', '.join(known) or 'none'}"
+    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in known]
+    if len(known) > MOST_NAMES:
+        shown[MOST_NAMES:] = [f"... ({len(known)} in all)"]
+    return f"{hint}known: {', '.join(shown) or 'none'}"
 
 
 def keys_of(section: type[BaseModel]) -> list[str]:
@@ -85,6 +91,8 @@ def told_by(*keys: str) -> Discriminator:
     """Tell the members of a union apart by which of `keys` is there; tag each `Tag("<key>")`."""
 
     def tag(values: Any) -> str | None:
+        if not isinstance(values, dict | BaseModel):
+            return None
         there = values if isinstance(values, dict) else keys_of(type(values))
         return next((f"<{key}>" for key in keys if key in there), None)
 

@@ -73,6 +73,16 @@ Split = Annotated[
 ]
 
 
+def may_hold(split: Split, name: Literal["train", "dev", "test"]) -> bool:
+    """Whether a split of this name can have a question at all, as far as the declaration tells."""
+    if isinstance(split, SplitWhole):
+        return split.whole == name
+    if isinstance(split, SplitByRatio):
+        rest = round(1 - split.train - split.dev, 12)
+        return {"train": split.train, "dev": split.dev, "test": rest}[name] > 0
+    return True
+
+
 def deal(questions: Sequence[Question], ratio: SplitByRatio) -> list[str]:
     """The split of each question, in their order."""
     keys = [_key(question) for question in questions]

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from residency.adapters import fit, raw
-from residency.adapters.fit import Draft
+from residency.adapters.fit import Draft, Unfit
 from residency.adapters.raw import Row
 from residency.section import Section
 
@@ -35,6 +35,8 @@ def rows(_adapter: MedQA, path: Path) -> Iterator[Row]:
 def draft(_adapter: MedQA, row: Row) -> Draft:
     """The question of a row; raises Unfit, also where answer and answer_idx disagree."""
     stem = fit.asked(row.item.get("question"), "question")
+    if "context" in row.item:
+        raise Unfit("context untold", "MedQA has the case in its question; is this mediQ?")
     options, letters = fit.by_letter(row.item.get("options"))
     answers = fit.answers(row.item.get("answer_idx"), "letters", options, letters)
     fit.agree(answers, fit.text(row.item.get("answer")), options)

@@ -8,6 +8,7 @@ A file that cannot be read at all is a Complaint; a row that cannot be read carr
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import sys
@@ -81,8 +82,9 @@ def csv_rows(path: Path, delimiter: str, encoding: str, header: bool) -> Table:
 
     Raises Complaint for another encoding, a header with a name twice, and an unclosed quote.
     """
+    utf8 = codecs.lookup(encoding).name == "utf-8"  # whose mark is no part of the first column
     try:
-        text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        text = path.read_bytes().decode("utf-8-sig" if utf8 else encoding)
     except UnicodeDecodeError as error:
         raise Complaint(
             f"{path}: is not {encoding} ({error}); declare its encoding, or save it as {encoding}"
@@ -206,6 +208,12 @@ def json_rows(path: Path, records: str | None) -> Table:
             f"{path}: not JSON ({error}); where each line is an object, the format is jsonl"
         ) from None
     found = value if records is None else inside(value, records)
+    if found is None and records is not None:
+        parent = records.rpartition(".")[0]
+        there = inside(value, parent) if parent else value
+        known = there if isinstance(there, dict) else value if isinstance(value, dict) else {}
+        hint = nearest(records.rpartition(".")[2], known)
+        raise Complaint(f"{path}: adapter.format.records: nothing at {records!r}; {hint}")
     if isinstance(found, dict):
         pairs = list(found.items())
     elif isinstance(found, list):

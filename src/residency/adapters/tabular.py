@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from residency.adapters import fit, raw
 from residency.adapters.fit import Draft, Unfit
@@ -109,6 +109,8 @@ class OptionsGiven(Section):
 def _options_tag(value: Any) -> str | None:
     if isinstance(value, str | list):
         return "<key>" if isinstance(value, str) else "<columns>"
+    if not isinstance(value, dict | Section):
+        return None
     found = value if isinstance(value, dict) else type(value).model_fields
     return next((f"<{key}>" for key in ("separator", "after_stem", "given") if key in found), None)
 
@@ -201,17 +203,32 @@ class Tabular(Section):
         "in words."
     )
 
+    @model_validator(mode="after")
+    def _say_what_is_right(self) -> Tabular:
+        wanted = ("reference",) if self.asks == "open" else ("options", "answers")
+        for name in wanted:
+            if getattr(self.fields, name) is None:
+                raise ValueError(f"fields.{name}: null; asks: {self.asks} needs it")
+        return self
+
 
 def rows(adapter: Tabular, path: Path) -> Iterator[Row]:
     """The rows of all files; raises Complaint where a file lacks a column that fields name."""
     if path.is_dir() and adapter.files is None:
         raise Complaint(f"adapter.files: {path} is a folder; expected a pattern such as *.csv")
+    if path.is_file() and adapter.files is not None:
+        raise Complaint(f"adapter.files: {path} is a file; expected null, found {adapter.files!r}")
     for file in raw.files_of(path, adapter.files or "*"):
         table = _read(adapter.format, file)
+        if not table.columns:
+            raise Complaint(_unread(adapter.format, file, table))
+        other = ""
+        if isinstance(adapter.format, Csv) and len(table.columns) == 1:
+            other = f"; one column in all: is {adapter.format.delimiter!r} its delimiter?"
         for place, name in _named(adapter.fields):
             if name not in (*table.columns, *raw.FROM_PLACE) and not _indexed(name, table.columns):
                 hint = nearest(name, table.columns)
-                raise Complaint(f"{file}: adapter.{place}: no column {name!r}; {hint}")
+                raise Complaint(f"{file}: adapter.{place}: no column {name!r}; {hint}{other}")
         yield from table.rows
 
 
@@ -223,6 +240,13 @@ def _read(format: Csv | Xlsx | Jsonl | Json | Parquet, path: Path) -> raw.Table:
     if isinstance(format, Json):
         return raw.json_rows(path, format.records)
     return raw.jsonl_rows(path) if isinstance(format, Jsonl) else raw.parquet_rows(path)
+
+
+def _unread(format: Format, file: Path, table: raw.Table) -> str:
+    """The message on a file of which no record has a single name."""
+    first = next(iter(table.rows), None)
+    why = f"its first row cannot be read: {first.problem}" if first else "it has no rows"
+    return f"{file}: {why}; expected {format.kind}, a row for each question"
 
 
 def _indexed(name: str, columns: Iterable[str]) -> bool:
@@ -338,20 +362,36 @@ def _unmarked(values: list[Any]) -> tuple[list[str], str]:
 
 
 def _after(stem: str) -> tuple[str, list[str]]:
-    """A stem cut at its marks A, B, C, ..., each found after the one before; raises Unfit."""
+    """A stem cut at its marks A, B, C, ..., each found after the one before; raises Unfit.
+
+    Where a mark may stand in two places ("Is vitamin A. good? A. yes B. no"), none is chosen.
+    """
     for letters in (fit.LETTERS, fit.LETTERS.lower()):
-        cuts: list[tuple[int, int]] = []
-        for letter in letters:
-            mark = rf"(?:^|(?<=\s))[(（\[]?{letter}\s*[)）\].．、:：]\s*"
-            found = re.compile(mark, re.MULTILINE).search(stem, cuts[-1][1] if cuts else 0)
-            if not found:
-                break
-            cuts.append(found.span())
-        if len(cuts) >= 2:
+        opening = _marks(stem, letters, r"^[^\S\n]*")  # at the beginnings of lines
+        anywhere = _marks(stem, letters, r"(?:^|(?<=\s))")
+        marks = opening if len(opening) >= 2 else anywhere
+        if len(marks) >= 2:
+            if len(anywhere) > len(marks) or (marks is anywhere and any(n > 1 for _, n in marks)):
+                raise Unfit(
+                    "options not clear", f"marks that may be text, such as E. coli: {stem!r:.80}"
+                )
+            cuts = [span for span, _ in marks]
             ends = [start for start, _ in cuts[1:]] + [len(stem)]
             texts = [stem[cut[1] : end].strip() for cut, end in zip(cuts, ends, strict=True)]
             return stem[: cuts[0][0]].strip(), texts
     raise Unfit("fewer than two options", "the stem has no options marked A and B")
+
+
+def _marks(stem: str, letters: str, before: str) -> list[tuple[tuple[int, int], int]]:
+    """Where the marks stand, in the order of the letters, and how often each is met in all."""
+    found: list[tuple[tuple[int, int], int]] = []
+    for letter in letters:
+        mark = re.compile(rf"{before}[(（\[]?{letter}\s*[)）\].．、:：]\s*", re.MULTILINE)
+        first = mark.search(stem, found[-1][0][1] if found else 0)
+        if not first:
+            break
+        found.append((first.span(), len(mark.findall(stem))))
+    return found
 
 
 def _none_or_some(
