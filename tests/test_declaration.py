@@ -158,6 +158,10 @@ def test_the_default_declaration_is_good(place: Path) -> None:
             ["evaluations.ward: exams.rounds.split leaves test empty"],
         ),
         (
+            setting("exams.rounds.adapter", {"kind": "mediq"}),
+            ["evaluations.ward.exam: 'rounds' has questions of kind progressive", "judgement"],
+        ),
+        (
             setting("exams.boards.split", {"offical": True}),
             ["exams.boards.split:", "column, train, whole, official"],
         ),

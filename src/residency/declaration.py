@@ -26,12 +26,13 @@ from residency.adopt import LocalWeights, Weights
 from residency.clean import Corpus
 from residency.decontaminate import Decontaminate
 from residency.evaluate import Likelihood
-from residency.examine import Exam
+from residency.examine import Exam, unasked
 from residency.extend import Tokenizer
 from residency.fetch import is_url
 from residency.files import write_file
 from residency.ingest import Source
 from residency.pack import Pack
+from residency.prompts import ASKED
 from residency.report import Report
 from residency.section import Complaint, Name, Section, nearest, told_by
 from residency.splits import may_hold
@@ -181,6 +182,7 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
         if isinstance(model, Trained):
             yield from _objective(f"models.{name}.pack", model.pack)
     yield from _empty_splits(declaration)
+    yield from _unasked(declaration)
     yield from _cycles(declaration)
 
 
@@ -198,6 +200,17 @@ def _empty_splits(declaration: Declaration) -> Iterator[str]:
                 yield from of(f"models.{name}.pack.data.{data}", data, "train")
     for name, evaluation in declaration.evaluations.items():
         yield from of(f"evaluations.{name}", evaluation.exam, evaluation.split)
+
+
+def _unasked(declaration: Declaration) -> Iterator[str]:
+    for name, evaluation in declaration.evaluations.items():
+        exam = declaration.exams.get(evaluation.exam)
+        kind = unasked(exam.adapter) if exam else None
+        if kind:
+            yield (
+                f"evaluations.{name}.exam: {evaluation.exam!r} has questions of kind {kind}, which "
+                f"{evaluation.protocol.kind} cannot ask; expected one of {', '.join(ASKED)} only"
+            )
 
 
 def _objective(place: str, pack: Pack) -> Iterator[str]:

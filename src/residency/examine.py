@@ -102,6 +102,22 @@ class Exam(Section):
         return self
 
 
+def unasked(adapter: Adapter) -> str | None:
+    """A kind of question that an adapter gives and no protocol can ask yet."""
+    match adapter:
+        case mediq.MediQ():
+            return "progressive"
+        case ecnqa.EcnQA():
+            return "propositions"
+        case openstax.OpenStax() if "open" in adapter.exercises:
+            return "open"
+        case tabular.Tabular() if adapter.fields.order is not None:
+            return "progressive"
+        case tabular.Tabular() if adapter.asks in ("propositions", "open"):
+            return adapter.asks
+    return None
+
+
 def examine(exam: Exam, out: Path) -> None:
     """Read an exam into train.jsonl, dev.jsonl and test.jsonl; bad rows are in the ledger.
 

@@ -25,6 +25,9 @@ class OpenStax(Section):
     """An OpenStax book: its repository, or a folder of modules, or one module's index.cnxml."""
 
     kind: Literal["openstax"] = Field(description="The adapter's name.")
+    exercises: list[Literal["choice", "open"]] = Field(
+        min_length=1, description="Which to take: those with options, those answered in words."
+    )
 
 
 def rows(_adapter: OpenStax, path: Path) -> Iterator[Row]:
@@ -37,16 +40,19 @@ def rows(_adapter: OpenStax, path: Path) -> Iterator[Row]:
             yield Row(file, 0, file.as_posix(), ": ".join(problem.args))
 
 
-def draft(_adapter: OpenStax, row: Row) -> Draft:
+def draft(adapter: OpenStax, row: Row) -> Draft:
     """The question of an exercise; raises Unfit."""
     item = row.item
+    sort = "choice" if item["options"] else "open"
+    if sort not in adapter.exercises:
+        raise Unfit("not taken", f"{sort}; exercises takes {', '.join(adapter.exercises)}")
     stem = fit.asked(item["stem"], "the problem")
     solution = fit.text(item["solution"])
     if not solution:
         raise Unfit("no answer", "no solution")
     section = [fit.text(each) for each in item["section"]]
     labels = {"module": row.file.parent.name, "chapter": section[0] if section else ""}
-    if not item["options"]:
+    if sort == "open":
         return Draft(id=item["id"], kind="open", stem=stem, reference=solution, labels=labels)
     options = fit.options(item["options"])
     answers = fit.answers(solution.rstrip("."), "letters", options)
