@@ -217,6 +217,8 @@ def test_a_source_without_any_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_bytes(b"\0\1\2\3")
     with pytest.raises(Complaint, match=r"1 unknown format.*expected files of plain text"):
         ingested(source(tmp_path), tmp_path / ".out")
+    with pytest.raises(Complaint, match=r"^only: .*a.xlsx: matches none of \['\*.txt'\]$"):
+        ingested(source(tmp_path, only=["*.txt"]), tmp_path / ".third")
     with pytest.raises(Complaint, match="does not exist"):
         ingested(source(tmp_path / "nowhere"), tmp_path / ".other")
 
@@ -228,6 +230,8 @@ def test_too_many_files_without_text_stop_the_build(tmp_path: Path) -> None:
         ingested(source(folder, max_rejected=0.5), tmp_path / "out")
     assert "3 of 5 files" in str(caught.value)
     assert "2 empty, 1 unknown format" in str(caught.value)
+    assert "book/c.txt: 0 bytes without a paragraph; " in str(caught.value)
+    assert "book/d.png: begins with" in str(caught.value)
     assert len(ingested(source(folder, max_rejected=0.6), tmp_path / "other")) == 2
 
 
@@ -438,7 +442,7 @@ def test_real_books_are_read_whole(tmp_path: Path) -> None:
     assert surgery.text.split() == book.split()
     classics = ingested(source(DATA / "tcm", language="zh"), tmp_path / "classics")
     assert Counter(each.section[0] for each in classics) == {"黄帝内经素问": 84, "温病条辨": 86}
-    assert not any(mark in each.text for each in classics for mark in ("<", "属性", "书名", "\r"))
+    assert not any(mark in each.text for each in classics for mark in ("<", "属性", "书名：", "\r"))
     assert any("至于不起，瑭愧恨难名，哀痛欲绝" in each.text for each in classics)
     rows = list(read_rows(tmp_path / "classics/files.jsonl"))
     assert [row["encoding"] for row in rows] == ["gb18030", "gb18030"]
