@@ -54,6 +54,10 @@ def test_the_default_declaration_is_good(place: Path) -> None:
             ["corpora.textbook.filter", "'min_wrods'", "did you mean 'min_words'?"],
         ),
         (
+            setting("corpora.textbook.filter.min_words", 500),
+            ["corpora.textbook.filter: min_words is 500, above max_words, which is 400"],
+        ),
+        (
             lambda params: params["corpora"]["textbook"]["filter"].pop("min_words"),
             ["corpora.textbook.filter.min_words", "missing"],
         ),

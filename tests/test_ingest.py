@@ -217,6 +217,8 @@ def test_a_source_without_any_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_bytes(b"\0\1\2\3")
     with pytest.raises(Complaint, match=r"1 unknown format.*expected files of plain text"):
         ingested(source(tmp_path), tmp_path / ".out")
+    with pytest.raises(Complaint, match=r"^only: .*a.xlsx: matches none of \['\*.txt'\]$"):
+        ingested(source(tmp_path, only=["*.txt"]), tmp_path / ".third")
     with pytest.raises(Complaint, match="does not exist"):
         ingested(source(tmp_path / "nowhere"), tmp_path / ".other")
 
@@ -228,6 +230,8 @@ def test_too_many_files_without_text_stop_the_build(tmp_path: Path) -> None:
         ingested(source(folder, max_rejected=0.5), tmp_path / "out")
     assert "3 of 5 files" in str(caught.value)
     assert "2 empty, 1 unknown format" in str(caught.value)
+    assert "book/c.txt: 0 bytes without a paragraph; " in str(caught.value)
+    assert "book/d.png: begins with" in str(caught.value)
     assert len(ingested(source(folder, max_rejected=0.6), tmp_path / "other")) == 2
 
 
@@ -390,20 +394,27 @@ def test_hostile_files_are_in_the_ledger_and_the_others_are_read(tmp_path: Path)
     assert not list(tmp_path.parent.rglob("slipped.txt"))
 
 
+LATEX = b"\\documentclass{book}\\begin{document}" + b"a $b$ \\emph{c} " * 500_000  # half a minute
+
+
 @pytest.mark.parametrize(
-    ("limits", "reason"),
-    [({"seconds": 0.5}, "timed out"), ({"memory_bytes": 50_000_000}, "out of memory")],
+    ("content", "limits", "reason"),
+    [
+        (LATEX, {"seconds": 3.0}, "timed out"),
+        (b"large " * 2 * 10**7, {"memory_bytes": 50_000_000}, "out of memory"),
+    ],
+    ids=["time", "memory"],
 )
 def test_a_file_that_takes_too_long_or_too_much_is_given_up(
-    tmp_path: Path, limits: dict[str, Any], reason: str
+    tmp_path: Path, content: bytes, limits: dict[str, Any], reason: str
 ) -> None:
-    large = b"large " * 2 * 10**7
-    folder = folder_of(tmp_path / "book", {"large.txt": large[: 10**8], "small.txt": b"Small."})
+    content = content[: 10**8]
+    folder = folder_of(tmp_path / "book", {"large.txt": content, "small.txt": b"Small."})
     (document,) = ingested(source(folder, limits=limits), tmp_path / "out")
     assert document.text == "Small."
     assert reasons(tmp_path / "out") == {"large.txt": reason}
     row = next(read_rows(tmp_path / "out/files.jsonl"))
-    assert row["sha256"] == hashlib.sha256(large[: 10**8]).hexdigest()
+    assert row["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.slow

@@ -57,6 +57,14 @@ def test_a_glossary_keeps_a_term_with_its_meaning() -> None:
     assert texts(list(markup.read_html(html))) == ["azygos: not one of a pair", "axilla: armpit"]
 
 
+def test_a_power_of_a_number_is_told_from_its_digits() -> None:
+    html = (
+        "<p>10<sup>9</sup> per mm<sup>3</sup> of H<sub>2</sub>O</p>"
+        "<table><tr><td>5 × 10<sup>-3</sup></td></tr></table>"
+    )
+    assert texts(list(markup.read_html(html))) == ["10^9 per mm3 of H2O", "5 × 10^-3"]
+
+
 def test_code_keeps_its_lines() -> None:
     assert texts(list(markup.read_markdown("```py\nif x:\n\n    y\n```\n"))) == ["if x:\n    y"]
 

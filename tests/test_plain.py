@@ -53,6 +53,23 @@ def test_a_declared_encoding_is_the_only_one_tried() -> None:
         plain.decode(short, "utf-8")
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("El niño español comió piñas mañana. Señor Muñoz soñó con la montaña. " * 5, "es"),
+        ("“Naïve” Señor Nuñez’s résumé — 37 °C ± 0.5, for £5.\n" * 5, "en-GB"),
+    ],
+)
+def test_western_texts_are_not_read_in_an_encoding_of_other_accents(
+    text: str, language: str
+) -> None:
+    assert plain.decode(text.encode("cp1252"), None, language) == (text, "cp1252")
+
+
+def test_other_encodings_are_found_in_a_western_language_too() -> None:
+    assert plain.decode(CHINESE.encode("gb18030"), None, "en") == (CHINESE, "gb18030")
+
+
 def test_what_a_page_says_of_its_encoding_is_tried_before_guessing() -> None:
     page = '<html><meta charset="gb2312"><p>素问</p>'
     assert plain.decode(page.encode("gb18030"), None) == (page, "gb18030")

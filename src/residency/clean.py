@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import orjson
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from residency import parallel, quality, records, step
 from residency.decontaminate import Decontaminate, Index, index, leaks
@@ -42,7 +42,7 @@ from residency.duplicates import (
 from residency.files import read_rows, write_json
 from residency.language import Language, foreign
 from residency.quality import Problem, Quality
-from residency.section import Complaint, Name, Section, Share
+from residency.section import Complaint, Name, Section, Share, in_order
 from residency.words import words
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Filter(Section):
     max_repetition: Share = Field(
         description="Largest share of a paragraph's word 3-grams that may be repeats of another."
     )
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        in_order(self, "min_words", "max_words")
+        return self
 
 
 class Boilerplate(Section):

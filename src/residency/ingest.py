@@ -132,6 +132,7 @@ def ingest(source: Source, name: str, out: Path) -> None:
     kept = Counter({"files": 0, "documents": 0, "words": 0})
     reasons: Counter[str] = Counter()
     bad: Counter[str] = Counter()  # files without text by reason
+    examples: dict[str, str] = {}  # the first problem of each reason
     allowance = workers.Allowance(source.limits.seconds, source.limits.memory_bytes)
     with ExitStack() as stack:
         spool = Path(stack.enter_context(TemporaryDirectory(dir=out, prefix=".spool-")))
@@ -149,6 +150,8 @@ def ingest(source: Source, name: str, out: Path) -> None:
                 result = _unread(task.raw, *result)
             if result.problem:
                 ledger.write(_line(result.problem))
+                example = f"{result.problem.id}: {result.problem.detail}"
+                examples.setdefault(result.problem.reason, example)
             _append(texts, spool / f"{task.number}.documents")
             _append(ledger, spool / f"{task.number}.rejected")
             rows.write(_line(_row(task.raw, result)))
@@ -160,7 +163,7 @@ def ingest(source: Source, name: str, out: Path) -> None:
             elif result.documents:
                 kept["files"] += 1
     rejected = kept.pop("rejected files", 0)
-    _judge(source, kept, rejected, bad)
+    _judge(source, kept, rejected, bad, examples)
     write_json(out / "counts.json", {"kept": kept, "rejected": dict(sorted(reasons.items()))})
 
 
@@ -179,8 +182,15 @@ def _root(source: Source) -> Path:
     return root
 
 
-def _judge(source: Source, kept: Counter[str], rejected: int, bad: Counter[str]) -> None:
+def _judge(
+    source: Source, kept: Counter[str], rejected: int, bad: Counter[str], examples: dict[str, str]
+) -> None:
+    """Refuse what gives too little; a failed step's ledger is gone, so the message has examples."""
     counts = ", ".join(f"{count} {reason}" for reason, count in bad.most_common()) or "no files"
+    if not kept["documents"] and not bad and "left out" in examples:
+        raise Complaint(f"only: every file is left out, such as {examples['left out']}")
+    told = "; ".join(examples[reason] for reason, _ in bad.most_common() if reason in examples)
+    counts += f", such as {told}" if told else ""
     if not kept["documents"]:
         raise Complaint(f"path: no text in {source.path} ({counts}); expected files of {KNOWN}")
     total = kept["files"] + rejected
@@ -386,7 +396,7 @@ def _blocks(source: Source, raw: Raw, form: str) -> tuple[str | None, Iterator[B
         return _rows(source, raw.content, form)
     content = raw.content if isinstance(raw.content, bytes) else raw.content.read_bytes()
     if form in READERS:
-        text, encoding = plain.decode(content, source.encoding)
+        text, encoding = plain.decode(content, source.encoding, source.language)
         del content
         return encoding, READERS[form](text)
     return None, _read_binary(content, form, source.language)
@@ -428,7 +438,7 @@ def _rows(
             sample = stream.read(_SAMPLE)
         if len(sample) == _SAMPLE:
             sample = sample[: sample.rfind(b"\n") + 1 or None]
-        encoding = plain.decode(sample, source.encoding).encoding
+        encoding = plain.decode(sample, source.encoding, source.language).encoding
 
     def blocks() -> Iterator[Block | Lost]:
         assert source.rows is not None

@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from residency.section import Section, Share
+from residency.section import Section, Share, in_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,15 @@ class Gopher(Section):
     min_stop_words: int = Field(
         ge=0, description="How many different stop words there must be; published: 2."
     )
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        in_order(self, "min_words", "max_words")
+        in_order(self, "min_mean_length", "max_mean_length")
+        known = len(set(self.stop_words))
+        if self.min_stop_words > known:
+            raise ValueError(f"min_stop_words is {self.min_stop_words}, of {known} stop_words")
+        return self
 
 
 class NGrams(Section):

@@ -58,6 +58,13 @@ def nearest(found: object, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(shown) or 'none'}"
 
 
+def in_order(section: BaseModel, least: str, most: str) -> None:
+    """For validators: a lower bound above its upper one would drop everything."""
+    low, high = getattr(section, least), getattr(section, most)
+    if low > high:
+        raise ValueError(f"{least} is {low:g}, above {most}, which is {high:g}")
+
+
 def keys_of(section: type[BaseModel]) -> list[str]:
     """The keys of a section as they stand in params.yaml."""
     return [field.alias or name for name, field in section.model_fields.items()]

@@ -99,6 +99,13 @@ def _sheet() -> etree.XSLT:
 {headings}
 <xsl:template match="pre">&block;8<xsl:apply-templates/>&end;</xsl:template>
 <xsl:template match="br">&break;</xsl:template>
+<xsl:template match="sup[not(.//a)]" name="power">
+  <xsl:variable name="before" select="preceding-sibling::node()[1]"/>
+  <xsl:if test="contains('0123456789', substring($before, string-length($before)))
+      and string($before)">^</xsl:if>
+  <xsl:apply-templates/>
+</xsl:template>
+<xsl:template match="sup[not(.//a)]" mode="flat"><xsl:call-template name="power"/></xsl:template>
 <xsl:template match="dt[following-sibling::*[self::dt or self::dd][1][self::dd]]">
   <xsl:text>&block;t</xsl:text><xsl:apply-templates mode="flat"/><xsl:text>&end;</xsl:text>
 </xsl:template>

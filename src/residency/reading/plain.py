@@ -26,6 +26,13 @@ _WIDEST = 120
 _SAMPLE = 4096  # bytes
 _ENOUGH = 16  # characters that are hardly plausible by chance
 _SAMPLE_LEGACY = 1 << 23  # bytes that charset-normalizer sees
+_WESTERN = frozenset({
+    "af", "br", "ca", "da", "de", "en", "es", "eu", "fi", "fo", "fr", "fy", "ga", "gd", "gl", "id",
+    "is", "it", "lb", "ms", "nb", "nl", "nn", "no", "oc", "pt", "sq", "sv", "sw"
+})  # fmt: skip
+"""Languages that windows-1252 is for, and that browsers fall back on it for."""
+_SLACK = 0.1  # of charset-normalizer's "chaos", which names the share of odd neighbours
+
 _NOISE = frozenset({"Cc", "Cn", "Co", "Cs"})
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -85,11 +92,13 @@ def decoded(content: bytes) -> str:
     return decode(content, None).text
 
 
-def decode(content: bytes, encoding: str | None) -> Decoded:
+def decode(content: bytes, encoding: str | None, language: str | None = None) -> Decoded:
     """The text of a file, and what it was encoded in; line ends become \\n.
 
     `encoding`: None tries UTF-8, UTF-16 and UTF-32, what a page declares of itself, and then what
-    charset-normalizer finds. Raises Unreadable ("undecodable").
+    charset-normalizer finds. In a `language` (BCP 47) that old files have in Windows' Western
+    encoding, that one is taken where it is nearly as plausible: others differ from it in a few
+    accents only, and short or plain texts do not tell. Raises Unreadable ("undecodable").
     """
     if encoding is not None:
         text = _tried(content, encoding)
@@ -100,7 +109,7 @@ def decode(content: bytes, encoding: str | None) -> Decoded:
         text = _tried(content, name)
         if text is not None:
             return Decoded(text, name)
-    return _detected(content)
+    return _detected(content, western=_is_western(language))
 
 
 def wide_encoding(content: bytes) -> str | None:
@@ -153,7 +162,11 @@ def _lines(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _detected(content: bytes) -> Decoded:
+def _is_western(language: str | None) -> bool:
+    return language is not None and language.split("-")[0] in _WESTERN
+
+
+def _detected(content: bytes, *, western: bool) -> Decoded:
     from charset_normalizer import from_bytes
 
     if b"\0" in content:
@@ -162,8 +175,15 @@ def _detected(content: bytes) -> Decoded:
     sample = content
     if len(content) > _SAMPLE_LEGACY:
         sample = content[: content.rfind(b"\n", 0, _SAMPLE_LEGACY) + 1 or _SAMPLE_LEGACY]
-    best = from_bytes(sample, threshold=0.5).best()
-    text = None if best is None else _tried(content, best.encoding)
-    if best is None or text is None:
-        raise Unreadable("undecodable", "neither UTF-8 nor any encoding that gives plain text")
-    return Decoded(text, best.encoding)
+    matches = from_bytes(sample, threshold=0.5)
+    best = matches.best()
+    names = [] if best is None else [best.encoding]
+    if best is not None and western:
+        near = (each for each in matches if each.chaos <= best.chaos + _SLACK)
+        if any("cp1252" in each.could_be_from_charset for each in near):
+            names.insert(0, "cp1252")
+    for name in names:
+        text = _tried(content, name)
+        if text is not None:
+            return Decoded(text, name)
+    raise Unreadable("undecodable", "neither UTF-8 nor any encoding that gives plain text")
