@@ -66,7 +66,7 @@ BY_KEY: dict[str, Any] = {
     "encoding": {"utf-8": "gb18030", None: "utf-8"},
     "delimiter": {",": ";"},
     "header": {True: False},
-    "asks": {"choice": "propositions"},
+    "asks": {"choice": "judgement"},
     "rows": {None: {"text": "text", "title": None}},
     "numbering": {"letters": "one", "zero": "one"},
     "unit": {"paragraph": "document", "document": "paragraph"},
@@ -115,6 +115,13 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if key in FIXED:
             continue
         wanted = {dotted: another(place, value)}
+        if key == "order":  # makes questions progressive, which no evaluation can ask
+            other = BY_KEY["exam"][place[1]]
+            wanted |= {
+                f"evaluations.{name}.exam": other
+                for name, evaluation in params["evaluations"].items()
+                if evaluation["exam"] == place[1]
+            }
         if key == "method":
             wanted = {dotted: "lora", ".".join([*place[:-1], "lora"]): LORA}
         if key == "lora":
