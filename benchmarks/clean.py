@@ -1,13 +1,14 @@
-"""clean and near-duplicate removal beside datatrove's, on the same files in the same run.
+"""clean and near-duplicate removal beside datatrove's and text-dedup's, on the same files.
 
     python benchmarks/clean.py FOLDER PEER_PYTHON [--large GIGABYTES ...]
 
 FOLDER takes the grown texts (benchmarks/grow.py), which are made when they are not there;
 PEER_PYTHON is the Python of an environment with datatrove (benchmarks/clean_datatrove.py says with
-what). 100 MB of English for both, 20 MB of Chinese and each --large size for ours alone. Every rule
-has its published threshold (benchmarks/published.yaml); two processes each. CPU seconds are user
-and system time of all processes, read once a second, since other work may run on the machine;
-memory is the sum of their proportional set sizes, so shared pages count once.
+what) and text-dedup 0.4.0 with datasets. 100 MB of English for all, 20 MB of Chinese and each
+--large size for ours alone. Every rule has its published threshold (benchmarks/published.yaml); two
+processes each. CPU seconds are user and system time of all processes, read once a second, since
+other work may run on the machine; memory is the sum of their proportional set sizes, so shared
+pages count once.
 """
 
 from __future__ import annotations
@@ -178,8 +179,35 @@ def told(name: str, megabytes: float, took: dict[str, float]) -> str:
     )
 
 
+def beside_text_dedup(root: Path, english: Path, peer: Path) -> None:
+    """Near-duplicates alone, ours and text-dedup's with the same bands."""
+    plain = {"repetition": None, "gopher": None, "c4": None, "fineweb": None}
+    out, took = ours("100-near", [english], root, corpus(quality=plain))
+    print(told("residency, near-duplicates only", size([english]), took), flush=True)
+    for name in ("td", "td-cache"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    options = {
+        "path": "json", "data_files": english / "documents.jsonl", "split": "train",
+        "column": "text", "output": root / "td", "cache_dir": root / "td-cache", "ngram": 5,
+        "min_length": 1, "num_perm": 120, "b": 20, "r": 6, "hash_func": "xxh3",
+        "num_proc": WORKERS, "threshold": 0.7,
+    }  # fmt: skip
+    said = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = [str(peer), "-m", "text_dedup.minhash", *said]
+    print(told("text-dedup 0.4.0", size([english]), measured(command, root / "td.log")), flush=True)
+    ask = (
+        "import datasets, json, sys; "
+        "print(json.dumps(datasets.load_from_disk(sys.argv[1])['id'][:]))"
+    )
+    kept = subprocess.check_output([str(peer), "-c", ask, str(root / "td")], text=True)
+    names = {json.loads(line)["id"] for line in (english / "documents.jsonl").open()}
+    near, shares = planted(english)
+    print("residency:", quality_of(rejected(out)[1], names, near, shares))
+    print("text-dedup:", quality_of(names - set(json.loads(kept)), names, near, shares))
+
+
 def main() -> None:
-    """Grow, run both, compare, print Markdown."""
+    """Grow, run all, compare, print Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("peer", type=Path)
@@ -225,6 +253,7 @@ def main() -> None:
     chinese = {json.loads(line)["id"] for line in (zh / "documents.jsonl").open()}
     print("Chinese:", quality_of(found, chinese - set(filtered), near, shares))
     print("stages of datatrove, wall:", (root / "peer/stages.json").read_text())
+    beside_text_dedup(root, english, asked.peer)
     print("our drops:", dict(Counter(our_filtered.values())))
 
 
