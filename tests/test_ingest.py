@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import threading
 import zipfile
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_unpack import zipped
 
 from residency import records
 from residency.files import read_json, read_rows
@@ -71,14 +71,6 @@ def ingested(section: Source, out: Path) -> list[Document]:
 def reasons(out: Path) -> dict[str, str]:
     """Why each file has no text, by its name."""
     return {Path(row["id"]).name: row["reason"] for row in read_rows(out / "rejected.jsonl")}
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
 
 
 def folder_of(folder: Path, files: dict[str, bytes]) -> Path:

@@ -25,7 +25,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -270,7 +270,7 @@ def leaks(paragraphs: Sequence[str], index: Index) -> list[Leak]:
             if gone.isdisjoint(leak.paragraphs) or not gone.issuperset(leak.paragraphs):
                 gone.update(leak.paragraphs)
                 places = tuple(left[each] for each in leak.paragraphs)
-                found.append(_moved(leak, places))
+                found.append(replace(leak, paragraphs=places))
         left = [number for place, number in enumerate(left) if place not in gone]
     return sorted(found, key=lambda leak: (leak.paragraphs, leak.question))
 
@@ -634,17 +634,6 @@ def _told(
 def _said(question: Question, place: int) -> str:
     parts = [question.context, question.stem, *question.options, question.explanation]
     return parts[place]
-
-
-def _moved(leak: Leak, paragraphs: tuple[int, ...]) -> Leak:
-    return Leak(
-        question=leak.question,
-        what=leak.what,
-        score=leak.score,
-        exam=leak.exam,
-        passage=leak.passage,
-        paragraphs=paragraphs,
-    )
 
 
 def _text(index: Index, text: int) -> Array:

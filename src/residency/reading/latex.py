@@ -68,6 +68,8 @@ def read(text: str) -> Iterator[Block | Lost]:
             _marked(preamble[title.start(1) :], found, nodes=1)
     except RecursionError:
         raise Unreadable("nested too deep", "braces or environments within one another") from None
+    except MemoryError:  # the pool of readers has a word for it
+        raise
     except Exception as error:  # pylatexenc fails in more ways than it names
         raise Unreadable("unparsable", f"{type(error).__name__}: {error}") from None
     yield from (Lost("input not followed", name) for name in found["input"])

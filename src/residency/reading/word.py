@@ -29,6 +29,8 @@ def read(content: bytes) -> Iterator[Block | Lost]:
         html = mammoth.convert_to_html(
             io.BytesIO(content), style_map=_STYLES, convert_image=lambda _: []
         ).value
+    except MemoryError:  # the pool of readers has a word for it
+        raise
     except Exception as error:  # mammoth lets through what its zip and XML parsers raise
         raise Unreadable("unparsable", f"{type(error).__name__}: {error}") from None
     return markup.page(html.encode())
