@@ -114,3 +114,12 @@ def test_a_real_paper_gives_its_title_abstract_and_table() -> None:
         "Official Language: German."
     )
     assert len(blocks[4].text.split("\n")) == 5
+
+
+def test_a_reader_short_of_memory_is_not_called_unparsable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(latex, "_marked", short)
+    with pytest.raises(MemoryError):
+        list(latex.read("\\begin{document}text\\end{document}"))
