@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import multiprocessing
@@ -24,6 +25,7 @@ from conftest import copied
 from project import PUBLISHED, REPOSITORY, Project, environment, set_at
 from ruamel.yaml import YAML
 
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 VALUE = "corpora.textbook.filter.min_words"
 
 
@@ -359,9 +361,24 @@ def words(process: psutil.Process) -> list[str]:
     return []
 
 
+@pytest.fixture
+def nobody_waits() -> Iterator[None]:
+    """Orphans come to this process, which does not wait for them: killed, they stay as zombies.
+
+    So it is in a container whose first process reaps nobody.
+    """
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    yield
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
+    for orphan in psutil.Process().children():
+        if orphan.status() == psutil.STATUS_ZOMBIE:
+            os.waitpid(orphan.pid, 0)
+
+
 @pytest.mark.parametrize("with_jobs", [True, False], ids=["with its jobs", "alone"])
 def test_a_killed_snakemake_is_followed_by_make_eval_without_rites(
-    project: Project, with_jobs: bool
+    project: Project, nobody_waits: None, with_jobs: bool
 ) -> None:
     project.change("models.resident.train.seed", 3)
     log = project.root / "logs/train/resident.log"

@@ -22,12 +22,15 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
 from residency.graph import Stage
 from residency.section import Complaint
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 STATE = Path(".snakemake")
 STAMPS = STATE / "stamps"
@@ -67,6 +70,7 @@ def changed() -> set[str]:
 
     try:
         with Repo(_wait_for_lock=True) as repo:  # as `dvc --wait-for-lock status` does
+            _forget_the_dead(repo)
             return set(repo.status())
     except DvcException as error:
         raise Complaint(f"dvc status failed: {error}") from None
@@ -117,6 +121,30 @@ def _clear_the_dead() -> None:
     for path in left:
         path.unlink(missing_ok=True)
     shutil.rmtree(STATE / "incomplete", ignore_errors=True)
+
+
+def _forget_the_dead(repo: Repo) -> None:
+    """Take the killed out of DVC's list of who reads and writes what.
+
+    DVC drops a process that is gone, but not one that nobody has waited for (in a container whose
+    first process does not, it stays for ever), nor one whose number another process has by now.
+    """
+    from dvc.rwlock import _edit_rwlock
+
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    with _edit_rwlock(repo.tmp_dir, repo.fs, hardlink) as lock:
+        for path, process in list(lock["write"].items()):
+            if not _lives(process):
+                del lock["write"][path]
+        for path, processes in list(lock["read"].items()):
+            lock["read"][path] = [process for process in processes if _lives(process)]
+
+
+def _lives(process: dict[str, Any]) -> bool:
+    """Whether the process that DVC wrote down as {pid, cmd} is still at work."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(psutil.Process(process["pid"]).cmdline()).endswith(process["cmd"])
+    return False
 
 
 def _at_work() -> dict[int, str]:
