@@ -376,9 +376,10 @@ def nobody_waits() -> Iterator[None]:
             os.waitpid(orphan.pid, 0)
 
 
+@pytest.mark.usefixtures("nobody_waits")
 @pytest.mark.parametrize("with_jobs", [True, False], ids=["with its jobs", "alone"])
 def test_a_killed_snakemake_is_followed_by_make_eval_without_rites(
-    project: Project, nobody_waits: None, with_jobs: bool
+    project: Project, with_jobs: bool
 ) -> None:
     project.change("models.resident.train.seed", 3)
     log = project.root / "logs/train/resident.log"

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from tiny import TEXT, tiny_model
 
+from residency.blocks import Blocks
+from residency.embeddings import grow
 from residency.files import read_json, read_rows, write_json
+from residency.lora import Lora, adapt
 from residency.section import Complaint
-from residency.train import Blocks, Lora, Train, adapt, fit, grow, train
+from residency.train import Train, fit, train
 
 LENGTH = 48
 TRAIN = Train(

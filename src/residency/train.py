@@ -13,32 +13,21 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from residency import step
+from residency.blocks import Blocks, collate
 from residency.card import quoted, table, write_card
 from residency.devices import large_pages, micro_batch
+from residency.embeddings import grow
 from residency.files import read_json, write_json, write_rows
-from residency.section import Complaint, Section, Seed, Share, nearest
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from residency.lora import Lora, adapt
+from residency.section import Complaint, Section, Seed, Share
 
 PROGRESS_SECONDS = 20
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-
-
-class Lora(Section):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685), merged into the weights at the end."""
-
-    rank: PositiveInt = Field(description="Rank r of the update.")
-    alpha: PositiveFloat = Field(description="Scale: the update is multiplied by alpha / rank.")
-    dropout: Share = Field(description="Dropout on the adapter's input.")
-    targets: list[str] = Field(min_length=1, description="Linear modules to adapt, by last name.")
-    full: list[str] = Field(description="Modules trained in full beside the adapters.")
 
 
 class Train(Section):
@@ -65,28 +54,6 @@ class Train(Section):
         if (self.method == "lora") != (self.lora is not None):
             raise ValueError("lora holds the adapters where method is lora, and is null elsewhere")
         return self
-
-
-class Blocks:
-    """The arrays of a pack, left on disk; item i is row i of each."""
-
-    def __init__(self, pack: Path) -> None:
-        import numpy as np
-
-        self.tokens = np.load(pack / "tokens.npy", mmap_mode="r")
-        self.positions = np.load(pack / "positions.npy", mmap_mode="r")
-        self.loss = np.load(pack / "loss.npy", mmap_mode="r")
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, row: int) -> tuple[npt.NDArray[np.integer[Any]], ...]:
-        return self.tokens[row], self.positions[row], self.loss[row]
-
-    @property
-    def length(self) -> int:
-        """Tokens in a block."""
-        return int(self.tokens.shape[1])
 
 
 def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: Path) -> None:
@@ -144,59 +111,6 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
             table(("result", "value"), summary.items()),
         ],
     )
-
-
-def grow(model: Any, pieces: dict[str, list[int]]) -> None:
-    """Give new ids their rows: the mean of the rows of the old pieces each is made of.
-
-    Input and output embeddings alike, tied or not (Gee et al. 2022, "Fast Vocabulary Transfer for
-    Language Model Compression", arXiv 2402.09977).
-    """
-    import torch
-
-    rows = 1 + max(int(new) for new in pieces)
-    if rows > model.get_input_embeddings().weight.shape[0]:
-        model.resize_token_embeddings(rows, mean_resizing=False)
-    tables = {id(e.weight): e.weight for e in (model.get_input_embeddings(), _head(model))}
-    with torch.no_grad():
-        for weights in tables.values():
-            for new, old in pieces.items():
-                weights[int(new)] = weights[old].mean(dim=0)
-
-
-def adapt(model: Any, lora: Lora) -> Any:
-    """Put adapters into the model, in place; the object that can merge them.
-
-    `full` modules are trained as they are, not as the copies that peft's modules_to_save makes: a
-    copy of a tied embedding would come loose from the output layer.
-    """
-    from peft import LoraConfig, get_peft_model
-    from torch import nn
-
-    tied = {id(model.get_input_embeddings().weight)}
-    linear, every = set(), set()
-    for name, module in model.named_modules():
-        last = name.rpartition(".")[2]
-        if next(module.parameters(recurse=False), None) is not None:
-            every.add(last)
-        if isinstance(module, nn.Linear) and id(module.weight) not in tied:
-            linear.add(last)
-    for key, names, known in ("targets", lora.targets, linear), ("full", lora.full, every):
-        for name in names:
-            if name not in known:
-                raise Complaint(f"train.lora.{key}: no {name!r} to train; {nearest(name, known)}")
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]
-        lora_dropout=lora.dropout,
-        target_modules=lora.targets,
-        task_type="CAUSAL_LM",
-    )
-    adapters = get_peft_model(model, config)
-    for name, module in model.named_modules():
-        if name.rpartition(".")[2] in lora.full:
-            module.requires_grad_(True)
-    return adapters
 
 
 def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, float]]:
@@ -276,7 +190,7 @@ def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, f
     trainer = Trainer(
         model,
         arguments,
-        data_collator=_collate,
+        data_collator=collate,
         train_dataset=blocks,
         compute_loss_func=loss,
         callbacks=[Log()],
@@ -309,29 +223,6 @@ def only_where_learned(model: Any) -> list[Any]:
         model.register_forward_pre_hook(keep, with_kwargs=True),
         _head(model).register_forward_pre_hook(select),
     ]
-
-
-def _collate(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
-    """Rows of a pack as a micro-batch.
-
-    Position ids that start anew, without an attention mask and without a cache, are how
-    transformers is told where documents end.
-    """
-    import numpy as np
-    import torch
-
-    tokens, positions, loss = (
-        torch.from_numpy(np.stack(each).astype(np.int64)) for each in zip(*rows, strict=True)
-    )
-    learned = torch.zeros_like(loss, dtype=torch.bool)
-    learned[:, :-1] = loss[:, 1:] == 1  # the position before a token predicts it
-    return {
-        "input_ids": tokens,
-        "position_ids": positions,
-        "labels": torch.where(loss == 1, tokens, -100),
-        "learned": learned,
-        "use_cache": False,
-    }
 
 
 def _fit_together(train: Train, model: Any, blocks: Blocks, *, grown: bool) -> None:
