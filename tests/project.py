@@ -22,6 +22,7 @@ from residency import declaration, graph
 REPOSITORY = Path(__file__).parents[1]
 PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")
 PRIMER = ["01-anatomy.md", "02-nerves-and-juices.txt", "06-tests.html"]
+EVERYDAY = "everyday/03-bicycle.md"
 
 
 @dataclass(frozen=True)
@@ -150,19 +151,12 @@ def environment() -> dict[str, str]:
 def tiny_params() -> dict[str, Any]:
     """The default declaration with every leaf it has, made small.
 
-    A spare source, corpus and model let each reference be changed to another name.
+    A spare model lets each reference to one be changed to another name.
     """
     params = YAML(typ="safe").load(REPOSITORY / "params.yaml")
     base = next(iter(params["models"]))
     params["models"][base] = {"weights": {"path": "data/raw/tiny"}}
-    params["sources"]["spare"] = {
-        **params["sources"]["primer"],
-        "path": f"data/raw/primer/{PRIMER[1]}",
-    }
-    params["corpora"]["spare"] = copy.deepcopy(params["corpora"]["textbook"])
-    params["corpora"]["spare"]["sources"] = ["spare"]
-    for key, value in PUBLISHED.items():
-        params["corpora"]["spare"][key] = copy.deepcopy(value)
+    params["corpora"]["everyday"].update(copy.deepcopy(PUBLISHED))
     params["models"]["spare"] = {"weights": {"path": "data/raw/tiny"}}
     for model in params["models"].values():
         if "train" in model:
@@ -205,8 +199,9 @@ def tiny_project(root: Path) -> Project:
     project = laid_out(root)
     raw, ours = root / "data/raw", REPOSITORY / "data/raw"
     (raw / "primer").mkdir(parents=True)
-    for name in PRIMER:
-        shutil.copy(ours / "primer" / name, raw / "primer" / name)
+    (raw / "everyday").mkdir()
+    for name in [*(f"primer/{each}" for each in PRIMER), EVERYDAY]:
+        shutil.copy(ours / name, raw / name)
     with (ours / "boards.csv").open(newline="") as full, (raw / "boards.csv").open("w") as few:
         rows = list(csv.reader(full))
         csv.writer(few).writerows([rows[0], *rows[1::8]])

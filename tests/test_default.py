@@ -46,6 +46,14 @@ def test_the_primer_has_the_length_of_a_primer_in_three_formats(primer: list[str
     assert suffixes == {".txt", ".md", ".html"}
 
 
+def test_the_general_text_is_long_enough_to_measure_on_and_names_nothing_of_the_primer() -> None:
+    texts = [path.read_text() for path in files(REPOSITORY / "data/raw/everyday")]
+    met = [word for text in texts for word in words(text)]
+    assert len(texts) == 6
+    assert 3_500 <= len(met) <= 5_000
+    assert not {"drake", "drakes", "pellary", "glowmilk", "hatchlings", "keeper"} & set(met)
+
+
 def test_every_text_says_that_it_is_invented() -> None:
     paths = files(REPOSITORY / "data/raw/primer")
     assert len(paths) >= 8

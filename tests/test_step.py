@@ -28,10 +28,10 @@ def test_a_step_builds_one_artifact(unbuilt: Project) -> None:
 
 
 def test_a_step_that_asks_is_told_the_name_of_its_section(unbuilt: Project) -> None:
-    done = ran(unbuilt, "residency.ingest", "sources.spare", "build/documents/spare")
+    done = ran(unbuilt, "residency.ingest", "sources.everyday", "build/documents/everyday")
     assert done.returncode == 0, done.stdout
-    documents = list(records.documents(unbuilt.root / "build/documents/spare"))
-    assert {each.source for each in documents} == {"spare"}
+    documents = list(records.documents(unbuilt.root / "build/documents/everyday"))
+    assert {each.source for each in documents} == {"everyday"}
 
 
 def test_a_place_that_is_not_declared_is_named(unbuilt: Project) -> None:
