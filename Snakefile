@@ -26,7 +26,7 @@ except Complaint as complaint:
 
 wildcard_constraints:
     **{name: "[a-z0-9_]+" for name in ["source", "exam", "corpus", "tokenizer", "questions"]},
-    **{name: "[a-z0-9_]+" for name in ["model", "evaluation"]},
+    **{name: "[a-z0-9_]+" for name in ["model", "evaluation", "fertility"]},
 
 
 rule eval:

@@ -1,4 +1,4 @@
-"""Models: adopt published weights, extend a tokenizer, pack token blocks, train."""
+"""Models: adopt published weights, extend a tokenizer and measure it, pack token blocks, train."""
 
 
 rule adopt:
@@ -35,6 +35,24 @@ rule extend:
         runtime=240,
     shell:
         build("extend-{wildcards.tokenizer}")
+
+
+rule fertility:
+    """Say what texts and exams cost in a grown tokenizer, beside its base."""
+    input:
+        needs("fertility-{fertility}"),
+    output:
+        directory("build/fertility/{fertility}"),
+    log:
+        "logs/fertility/{fertility}.log",
+    benchmark:
+        "benchmarks/runs/fertility/{fertility}.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        build("fertility-{wildcards.fertility}")
 
 
 rule pack:

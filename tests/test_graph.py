@@ -13,7 +13,7 @@ from project import REPOSITORY
 
 from residency import declaration, graph
 
-DATA_STEPS = ["ingest", "examine", "clean", "extend", "pack", "write"]
+DATA_STEPS = ["ingest", "examine", "clean", "extend", "fertility", "pack", "write"]
 
 
 @pytest.fixture(autouse=True)

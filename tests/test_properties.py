@@ -83,11 +83,13 @@ BY_KEY: dict[str, Any] = {
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
 }
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
+AUTO = {"worth": 0.1, "most": 64, "held_out": 0.2, "characters": 100_000}
 FIXED = {
     # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
     "sha256": "null for a path, and a URL is fetched",
     "kind": "the only value its section takes",
     "objective": "changes together with the data, tested below",
+    "fertility.everywhere.tokenizer": "there is one grown tokenizer",
 }
 
 
@@ -114,7 +116,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         key, dotted = place[-1], ".".join(place)
         if key in ("options", "system") and value is None:
             continue  # nothing is asked: takes another value together with the objective
-        if key in FIXED:
+        if key in FIXED or dotted in FIXED:
             continue
         wanted = {dotted: another(place, value)}
         if key == "order":  # makes questions progressive, which no evaluation can ask
@@ -124,6 +126,8 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 for name, evaluation in params["evaluations"].items()
                 if evaluation["exam"] == place[1]
             }
+        if key == "auto":
+            wanted = {dotted: AUTO, ".".join([*place[:-1], "new_tokens"]): "auto"}
         if key == "method":
             wanted = {dotted: "lora", ".".join([*place[:-1], "lora"]): LORA}
         if key == "lora":

@@ -1,7 +1,7 @@
 """The declaration: params.yaml, checked as a whole before any work is done.
 
-    sources ── corpora ─┬─ tokenizers ─┐
-    exams ──────┬───────┴─ questions ──┴─ models ── evaluations ── report
+    sources ── corpora ─┬─ tokenizers ─┬─ fertility ───────────┐
+    exams ──────┬───────┴─ questions ──┴─ models ── evaluations ┴─ report
 
 Everything is a named thing; names refer to names. Each step's module defines its own section; this
 one composes them, resolves the names, and words every mistake: where, what was found, what was
@@ -28,6 +28,7 @@ from residency.decontaminate import Decontaminate
 from residency.evaluate import Likelihood
 from residency.examine import Exam, unasked
 from residency.extend import Tokenizer
+from residency.fertility import Fertility
 from residency.fetch import is_url
 from residency.files import write_file
 from residency.ingest import Source
@@ -81,6 +82,9 @@ class Declaration(Section):
     corpora: dict[Name, Corpus] = Field(description="Cleaned text, to build/corpora/<name>.")
     tokenizers: dict[Name, Tokenizer] = Field(
         description="Grown tokenizers, to build/tokenizers/<name>."
+    )
+    fertility: dict[Name, Fertility] = Field(
+        description="What texts cost in a grown tokenizer, to build/fertility/<name>."
     )
     questions: dict[Name, Questions] = Field(
         description="Synthetic exam questions, to build/questions/<name>."
@@ -249,6 +253,10 @@ def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Itera
     for name, tokenizer in declaration.tokenizers.items():
         yield from of(f"tokenizers.{name}.base", [tokenizer.base], "models")
         yield from of(f"tokenizers.{name}.corpus", [tokenizer.corpus], "corpora")
+    for name, fertility in declaration.fertility.items():
+        yield from of(f"fertility.{name}.tokenizer", [fertility.tokenizer], "tokenizers")
+        yield from of(f"fertility.{name}.corpora", fertility.corpora, "corpora")
+        yield from of(f"fertility.{name}.exams", fertility.exams, "exams")
     for name, questions in declaration.questions.items():
         yield from of(f"questions.{name}.corpus", [questions.corpus], "corpora")
     for name, model in declaration.models.items():
@@ -278,6 +286,9 @@ def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
     for place, rule in _decontaminations(declaration):
         yield f"{place}.exams", rule.exams
         yield f"{place}.splits", list(rule.splits)
+    for name, fertility in declaration.fertility.items():
+        yield f"fertility.{name}.corpora", fertility.corpora
+        yield f"fertility.{name}.exams", fertility.exams
     for name, evaluation in declaration.evaluations.items():
         yield f"evaluations.{name}.models", evaluation.models
 

@@ -14,17 +14,20 @@ from __future__ import annotations
 import heapq
 import shutil
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from residency import step
+from residency.cost import cost, plain, texts
 from residency.files import read_json, write_json
 from residency.records import documents
 from residency.section import Complaint, Name, Section
+from residency.worth import Auto, decide
 
 Pair = tuple[str, str]
 
@@ -43,50 +46,80 @@ The older vocab.json and merges.txt stay behind: they tell of the tokenizer befo
 """
 
 
+Number = Annotated[
+    Annotated[PositiveInt, Tag("<number>")] | Annotated[Literal["auto"], Tag("<auto>")],
+    Discriminator(lambda value: "<auto>" if isinstance(value, str) else "<number>"),
+]
+
+
 class Tokenizer(Section):
     """A base tokenizer plus domain merges learned on a corpus."""
 
     base: Name = Field(description="Model whose tokenizer is grown.")
     corpus: Name = Field(description="Corpus on which the new merges are learned.")
-    new_tokens: int = Field(ge=1, description="How many pieces to add at most.")
+    new_tokens: Number = Field(
+        description="How many pieces to add at most; auto: as many as are worth their parameters."
+    )
+    auto: Auto | None = Field(description="How auto decides where new_tokens is auto, else null.")
     min_count: int = Field(ge=2, description="A pair met less often in the corpus is not merged.")
+
+    @model_validator(mode="after")
+    def _auto_if_auto(self) -> Tokenizer:
+        if (self.new_tokens == "auto") != (self.auto is not None):
+            raise ValueError(
+                "auto says how new_tokens is decided where that is auto, and is null elsewhere"
+            )
+        return self
 
 
 def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
     """Append merges to a byte-level BPE tokenizer; pieces.json maps new ids to old ones.
 
     `base`: a model's folder; `corpus`: a folder of build/corpora. Writes a tokenizer folder that
-    AutoTokenizer loads, pieces.json ({"new id": [old ids]}) and fertility.json (`fertility` before
-    and after, and how many pieces were "added": fewer than asked where the corpus has no more).
+    AutoTokenizer loads, pieces.json ({"new id": [old ids]}) and fertility.json (`cost` of the
+    corpus before and after, and how many pieces were "added": fewer than asked where it has no
+    more). With `new_tokens: auto` also curve.json, what each size was found to be worth.
 
     Raises Complaint for a tokenizer of another kind and for a corpus that yields no piece.
     """
     from transformers import AutoTokenizer
 
-    grown = _byte_level(base)
+    content = _byte_level(base)
     old = AutoTokenizer.from_pretrained(base)
-    ids: dict[str, int] = old.get_vocab()
-    merges = learn(
-        segment(old.backend_tokenizer, corpus), set(ids), tokenizer.new_tokens, tokenizer.min_count
-    )
-    if not merges:
-        raise Complaint(
-            f"{corpus}: no new pair of pieces occurs min_count = {tokenizer.min_count} times, "
-            "expected at least one; lower min_count or give a larger corpus"
+    known: dict[str, int] = old.get_vocab()
+
+    def merges_of(corpus: Path, most: int) -> list[Pair]:
+        cut = segment(old.backend_tokenizer, corpus)
+        merges = learn(cut, set(known), most, tokenizer.min_count)
+        if not merges:
+            raise Complaint(
+                f"{corpus}: no new pair of pieces occurs min_count = {tokenizer.min_count} times, "
+                "expected at least one; lower min_count or give a larger corpus"
+            )
+        return merges
+
+    most = tokenizer.new_tokens
+    if tokenizer.auto is not None:
+        curve = decide(
+            tokenizer.auto,
+            corpus,
+            _parameters(base),
+            merges_of,
+            lambda merges: _backend(appended(content, known, merges)),
         )
+        write_json(out / "curve.json", curve)
+        most = curve["chosen"]
+    assert isinstance(most, int)
+    merges = merges_of(corpus, most)
+    grown = appended(content, known, merges)
 
-    first = max(ids.values()) + 1
+    ids = dict(grown["model"]["vocab"])
     pieces: dict[int, list[int]] = {}
-    for piece, (left, right) in enumerate(merges, first):
-        ids[left + right] = piece
+    for left, right in merges:
         parts = (ids[left], ids[right])
-        pieces[piece] = [old_id for part in parts for old_id in pieces.get(part, [part])]
-
-    # Loading gives an added token that the model's own vocabulary lacks the next free id, which
-    # the new pieces would move: it is written down where it is.
-    grown["model"]["vocab"] = dict(sorted(ids.items(), key=lambda item: item[1]))
-    as_lists = not any(isinstance(pair, str) for pair in grown["model"]["merges"])
-    grown["model"]["merges"] += [list(pair) if as_lists else " ".join(pair) for pair in merges]
+        pieces[ids[left + right]] = [
+            old_id for part in parts for old_id in pieces.get(part, [part])
+        ]
     (out / "tokenizer.json").write_bytes(orjson.dumps(grown, option=orjson.OPT_INDENT_2))
     for name in COPIED:
         if (base / name).is_dir():
@@ -106,10 +139,45 @@ def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
         out / "fertility.json",
         {
             "added": len(merges),
-            "before": fertility(old.backend_tokenizer, corpus),
-            "after": fertility(new.backend_tokenizer, corpus),
+            "corpus": corpus.name,
+            "before": cost(old.backend_tokenizer, texts(corpus)),
+            "after": cost(new.backend_tokenizer, texts(corpus)),
         },
     )
+
+
+def appended(content: Any, known: dict[str, int], merges: Sequence[Pair]) -> Any:
+    """A tokenizer.json with merges after its last; `known`: every piece's id, added tokens' too.
+
+    Loading gives an added token that the model's own vocabulary lacks the next free id, which the
+    new pieces would move: it is written down where it is.
+    """
+    first = max(known.values()) + 1
+    ids = known | {left + right: piece for piece, (left, right) in enumerate(merges, first)}
+    as_lists = not any(isinstance(pair, str) for pair in content["model"]["merges"])
+    more = [list(pair) if as_lists else " ".join(pair) for pair in merges]
+    return content | {
+        "model": content["model"]
+        | {
+            "vocab": dict(sorted(ids.items(), key=lambda item: item[1])),
+            "merges": [*content["model"]["merges"], *more],
+        }
+    }
+
+
+def _backend(content: Any) -> Any:
+    """The `tokenizers.Tokenizer` of a tokenizer.json."""
+    from tokenizers import Tokenizer as Backend
+
+    return plain(Backend.from_str(orjson.dumps(content).decode()))
+
+
+def _parameters(base: Path) -> int:
+    """How many parameters one more piece adds to a model: its rows in the embeddings."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(base, local_files_only=True).get_text_config()
+    return int(config.hidden_size) * (1 if config.tie_word_embeddings else 2)
 
 
 def segment(tokenizer: Any, corpus: Path) -> Counter[tuple[str, ...]]:
@@ -176,29 +244,6 @@ def learn(
             if best[0] + best[1] in pair and counts[pair] >= min_count:
                 heapq.heappush(heap, (-counts[pair], pair))
     return merges
-
-
-def fertility(tokenizer: Any, corpus: Path) -> dict[str, float]:
-    """What a corpus costs in a tokenizer: totals, and tokens per word (run of non-white space).
-
-    Fertility is the mean number of tokens per word (Rust et al. 2021,
-    https://aclanthology.org/2021.acl-long.243, section 4).
-    """
-    tokens = characters = spaced = size = 0
-    for document in documents(corpus):
-        tokens += len(tokenizer.encode(document.text, add_special_tokens=False).ids)
-        characters += len(document.text)
-        spaced += len(document.text.split())
-        size += len(document.text.encode())
-    return {
-        "tokens": tokens,
-        "characters": characters,
-        "words": spaced,
-        "bytes": size,
-        "tokens_per_word": tokens / max(spaced, 1),
-        "tokens_per_character": tokens / characters,
-        "bytes_per_token": size / tokens,
-    }
 
 
 def _merged(word: list[str], pair: Pair) -> list[str]:

@@ -124,6 +124,20 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
                 "corpus": [_artifact("corpora", tokenizer.corpus)],
             },
         )
+    for name, fertility in declaration.fertility.items():
+        tokenizer = declaration.tokenizers[fertility.tokenizer]
+        yield Stage(
+            name=f"fertility-{name}",
+            step="fertility",
+            section=f"fertility.{name}",
+            out=_artifact("fertility", name),
+            inputs={
+                "base": [_artifact("models", tokenizer.base)],
+                "tokenizer": [_artifact("tokenizers", fertility.tokenizer)],
+                "corpora": [_artifact("corpora", corpus) for corpus in fertility.corpora],
+                "exams": [_artifact("exams", exam) for exam in fertility.exams],
+            },
+        )
     for name, questions in declaration.questions.items():
         yield Stage(
             name=f"write-{name}",
@@ -225,6 +239,7 @@ def _report(declaration: Declaration, others: list[Stage]) -> Stage:
             "declaration": [PARAMS],
             "ledgers": outs("ingest", "examine", "clean", "write", "pack"),
             "tokenizers": outs("extend"),
+            "fertility": outs("fertility"),
             "models": [_artifact("models", name) for name in declaration.models],
             "evaluations": outs("evaluate"),
         },
