@@ -17,6 +17,7 @@ from residency.section import Complaint
 
 SECTION = Report(title="From novice to resident", confidence=0.95, resamples=500, seed=7)
 MODELS = {"base": 0.34, "reader": 0.41, "resident": 0.63}
+LOSS = {"final_loss": 1.12, "bits_per_byte": 0.731, "bits_per_token": 1.616}
 SUBJECTS = ("anatomy", "cardiology", "pharmacology", "surgery")
 
 
@@ -59,15 +60,17 @@ def sit(folder: Path, questions: int, skill: float, title: str = "A question") -
     )
 
 
-def train(folder: Path, steps: int) -> None:
-    """A trained model's log and summary."""
+def train(folder: Path, steps: int, *, per_byte: bool = True) -> None:
+    """A trained model's log and summary; `per_byte`: the log has the loss in bits per byte too."""
     folder.mkdir(parents=True)
     dice = random.Random(folder.name)
     losses = [1.1 + 2.3 * math.exp(-5 * s / steps) + dice.gauss(0, 0.05) for s in range(steps)]
     rows = [{"step": number + 1, "epoch": 1.0, "loss": loss} for number, loss in enumerate(losses)]
+    if per_byte:
+        rows = [row | {"bits_per_byte": row["loss"] / 3} for row in rows]
     write_rows(folder / "log.jsonl", rows)
     summary = {"steps": steps, "tokens": steps * 4096, "learned": steps * 4000}
-    write_json(folder / "training.json", {**summary, "final_loss": 1.12, "bits_per_byte": 0.731})
+    write_json(folder / "training.json", {**summary, **LOSS})
 
 
 def ledger(folder: Path, kept: dict[str, int], dropped: dict[str, int], text: str) -> None:
@@ -88,17 +91,13 @@ def build(build: Path, text: str = "A paragraph of the textbook.") -> dict[str, 
             sit(build / "evaluations" / evaluation / model, questions, skill)
     (build / "models/base").mkdir(parents=True)
     train(build / "models/reader", 120)
-    train(build / "models/resident", 60)
+    train(build / "models/resident", 60, per_byte=False)
     ledger(build / "documents/primer", {"documents": 412}, {"encrypted": 1}, text)
     ledger(build / "exams/boards", {"train": 800, "dev": 100, "test": 400}, {"no answer": 7}, text)
     reasons = {"near duplicate": 41, "exam overlap": 12, "too short": 133}
     ledger(build / "corpora/textbooks", {"documents": 226}, reasons, text)
     ledger(build / "questions/drills", {"questions": 1500}, {}, text)
-    (build / "tokenizers/clinical").mkdir(parents=True)
-    before = {"tokens_per_word": 1.62, "tokens_per_byte": 0.244}
-    after = {"tokens_per_word": 1.31, "tokens_per_byte": 0.197}
-    fertility = {"before": before, "after": after, "added": 512}
-    write_json(build / "tokenizers/clinical/fertility.json", fertility)
+    grow(build)
     evaluations = [
         build / "evaluations" / evaluation / model
         for evaluation in ("finals", "cases")
@@ -108,9 +107,55 @@ def build(build: Path, text: str = "A paragraph of the textbook.") -> dict[str, 
         "declaration": REPOSITORY / "params.yaml",
         "ledgers": sorted(path.parent for path in build.glob("*/*/counts.json")),
         "tokenizers": [build / "tokenizers/clinical"],
+        "fertility": [build / "fertility/everywhere"],
         "models": [build / "models" / name for name in MODELS],
         "evaluations": evaluations,
     }
+
+
+def costs(tokens: int, size: int) -> dict[str, float]:
+    """What a text of `size` bytes costs."""
+    ratios = {"tokens_per_word": 5 * tokens / size, "tokens_per_character": tokens / size}
+    totals = {"tokens": tokens, "characters": size, "words": size // 5, "bytes": size}
+    return {**totals, **ratios, "bytes_per_token": size / tokens}
+
+
+def grow(build: Path) -> None:
+    """A grown tokenizer, how its size was chosen, and what texts cost in it."""
+    for folder in ("tokenizers/clinical", "fertility/everywhere"):
+        (build / folder).mkdir(parents=True)
+    before, after = costs(5000, 16000), costs(4000, 16000)
+    learned = {"before": before, "after": after}
+    general = {"before": costs(2000, 9000), "after": costs(2000, 9000)}
+    exam = {"before": costs(900, 3000), "after": costs(800, 3000)}
+    write_json(
+        build / "tokenizers/clinical/fertility.json",
+        {"added": 256, "corpus": "textbooks", **learned},
+    )
+    write_json(
+        build / "tokenizers/clinical/curve.json",
+        {
+            "chosen": 256,
+            "worth": 0.02,
+            "per_piece": 576,
+            "sizes": [
+                {
+                    "pieces": pieces,
+                    "parameters": pieces * 576,
+                    "tokens_per_byte": 0.3 - pieces / 10000,
+                    "bits_per_byte": 1.4 + 0.1 * math.exp(-pieces / 60),
+                }
+                for pieces in (0, 64, 96, 128, 192, 256, 384, 512, 1024)
+            ],
+        },
+    )
+    texts = [
+        {"kind": "corpora", "name": "textbooks", "learned": True, **learned},
+        {"kind": "corpora", "name": "everyday", "learned": False, **general},
+        {"kind": "exams", "name": "boards", "learned": False, **exam},
+    ]
+    told = {"tokenizer": "clinical", "base": "base", "added": 256, "texts": texts}
+    write_json(build / "fertility/everywhere/fertility.json", told)
 
 
 def written(folder: Path, **inputs: Any) -> Path:
@@ -171,7 +216,7 @@ def test_headers_have_a_scope_and_charts_a_name(out: Path) -> None:
     headers = [attributes for tag, attributes in tags if tag == "th"]
     charts = [attributes for tag, attributes in tags if tag == "svg"]
     assert headers
-    assert len(charts) == 7  # two forests for each evaluation, two losses, the graph
+    assert len(charts) == 8  # two forests for each evaluation, two losses, a curve, the graph
     assert all("scope" in each for each in headers)
     assert all(each["role"] == "img" and each["aria-label"] for each in charts)
 
@@ -193,7 +238,37 @@ def test_plots_hold_one_row_for_each_score_and_each_step(out: Path) -> None:
         losses = list(csv.DictReader(file))
     assert [each["model"] for each in scores] == [*MODELS, *MODELS]
     assert len(losses) == 120 + 60
-    assert float(losses[0]["loss"]) > float(losses[-1]["loss"])
+    assert float(losses[0]["bits_per_token"]) > float(losses[-1]["bits_per_token"])
+    told = {each["model"] for each in losses if each["bits_per_byte"]}
+    assert told == {"reader"}  # the other's log does not have it
+
+
+def test_a_loss_is_told_per_byte_where_the_log_has_it_and_else_said_to_be_per_token(
+    out: Path,
+) -> None:
+    tags = Page((out / "report.html").read_text()).tags
+    labels = [attributes["aria-label"] for tag, attributes in tags if tag == "svg"]
+    assert "Loss of reader over its steps, in bits per byte" in labels
+    assert "Loss of resident over its steps, in bits per token" in labels
+
+
+def test_every_text_has_one_row_with_its_cost_before_and_after(out: Path) -> None:
+    html = (out / "report.html").read_text()
+    section = html[html.index('id="tokenizers"') : html.index('id="graph"')]
+    rows = Page(section.partition("<details>")[0]).text
+    assert rows.count("textbooks learned on") == 1
+    assert "boards exam" in rows
+    assert "5,000 → 4,000-20.0 %" in rows.replace("−", "-")
+    assert "2,000 → 2,000+0.0 %" in rows
+    assert "256 pieces were chosen out of 1,024" in rows
+
+
+def test_a_tokenizer_of_a_declared_size_has_no_curve(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    (inputs["tokenizers"][0] / "curve.json").unlink()
+    text = Page((written(tmp_path, **inputs) / "report.html").read_text()).text
+    assert "textbooks learned on" in text
+    assert "were chosen" not in text
 
 
 def test_the_same_inputs_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
@@ -246,7 +321,7 @@ def test_an_evaluation_without_answers_is_refused(tmp_path: Path) -> None:
 
 def test_a_declaration_without_models_still_has_its_page(tmp_path: Path) -> None:
     inputs = build(tmp_path / "build")
-    inputs |= {"tokenizers": [], "models": [], "evaluations": []}
+    inputs |= {"tokenizers": [], "fertility": [], "models": [], "evaluations": []}
     text = Page((written(tmp_path, **inputs) / "report.html").read_text()).text
     assert "What was dropped" in text
     assert "Results" not in text

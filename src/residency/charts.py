@@ -2,10 +2,11 @@
 
     forest      estimates with intervals, one line each
     curve       one series over steps
+    tangent     one series over what it costs, and a price that touches it
     drawing     the stages of dvc.yaml as a graph; also stands alone as a file
 
-`forest` and `curve` take their colours from the page they stand in. `python -m residency.charts`
-draws the declared graph to docs/graph.svg.
+The first three take their colours from the page they stand in. `python -m residency.charts` draws
+the declared graph to docs/graph.svg.
 """
 
 from __future__ import annotations
@@ -62,27 +63,81 @@ def forest(
 
 def curve(points: Sequence[tuple[float, float]], label: str) -> Markup:
     """One series as a line over steps from 0, its end marked."""
-    width, height, left, top = 360, 200, 46, 14
-    right, bottom = width - 12, height - 24
     last = max(points[-1][0], 1)
-    xs = [tick for tick in _ticks(0, last, about=4) if tick < 0.8 * last]
-    ys = _ticks(min(y for _, y in points), max(y for _, y in points), about=4)
-    placed = [
-        (_place(x, [0, last], left, right), round(top + bottom - _place(y, ys, top, bottom), 1))
-        for x, y in points
-    ]
-    parts = _grid([(_place(x, [0, last], left, right), f"{x:g}") for x in xs], top, bottom)
-    for tick in ys:
-        y = round(top + bottom - _place(tick, ys, top, bottom), 1)
-        parts += [_line("grid", left, y, right, y), _text("tick end", left - 6, y + 4, f"{tick:g}")]
-    parts += [
-        _text("tick end", right, bottom + 16, f"{last:g} steps"),
-        Markup('<polyline class="series" points="{}"/>').format(
-            " ".join(f"{x},{y}" for x, y in placed)
-        ),
-        Markup('<circle class="dot" cx="{}" cy="{}" r="3.5"/>').format(*placed[-1]),
-    ]
-    return _svg(width, height, "chart", label, parts)
+    frame = _Frame.around(360, 200, last, [y for _, y in points])
+    placed = [frame.place(*point) for point in points]
+    parts = [*frame.grid(f"{last:g} steps"), _series(placed)]
+    parts.append(Markup('<circle class="dot" cx="{}" cy="{}" r="3.5"/>').format(*placed[-1]))
+    return _svg(frame.width, frame.height, "chart", label, parts)
+
+
+def tangent(
+    points: Sequence[tuple[float, float]], at: int, slope: float, unit: str, label: str
+) -> Markup:
+    """One series with its points, of which `at` is ringed, and a dashed line of `slope` through it.
+
+    x starts at 0 and its end is written with `unit`.
+    """
+    last = points[-1][0]
+    frame = _Frame.around(720, 260, last, [y for _, y in points])
+    x0, y0 = points[at]
+    reach = sorted(x0 + (y - y0) / slope for y in frame.ends)
+    start, end = (
+        frame.place(x, y0 + slope * (x - x0)) for x in (max(0, reach[0]), min(last, reach[1]))
+    )
+    placed = [frame.place(*point) for point in points]
+    parts = [*frame.grid(f"{last:.3g} {unit}")]
+    parts += [_line("mark", *start, *end), _series(placed)]
+    for number, (x, y) in enumerate(placed):
+        kind, radius = ("dot chosen", 6) if number == at else ("dot", 3)
+        parts.append(
+            Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(kind, x, y, radius)
+        )
+    return _svg(frame.width, frame.height, "chart", label, parts)
+
+
+class _Frame(NamedTuple):
+    """Where a chart of one series over x from 0 stands, and what its axes say."""
+
+    width: int
+    height: int
+    last: float
+    ys: list[float]
+
+    @classmethod
+    def around(cls, width: int, height: int, last: float, values: Sequence[float]) -> _Frame:
+        """A frame for x from 0 to `last` and these values of y."""
+        return cls(width, height, last, _ticks(min(values), max(values), about=4))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the greatest y."""
+        return self.ys[0], self.ys[-1]
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A point's place in the drawing."""
+        top, bottom = 14, self.height - 24
+        return (
+            _place(x, [0, self.last], 46, self.width - 12),
+            round(top + bottom - _place(y, self.ys, top, bottom), 1),
+        )
+
+    def grid(self, end: str) -> list[Markup]:
+        """Lines and numbers of both axes; `end` is written where x ends."""
+        top, bottom, right = 14, self.height - 24, self.width - 12
+        room = (right - 46 - 7.0 * len(end)) / (right - 46) * self.last
+        xs = [tick for tick in _ticks(0, self.last, about=4) if tick < min(room, 0.8 * self.last)]
+        parts = _grid([(self.place(x, self.ys[0])[0], f"{x:g}") for x in xs], top, bottom)
+        for tick in self.ys:
+            y = self.place(0, tick)[1]
+            parts.append(_line("grid", 46, y, right, y))
+            parts.append(_text("tick end", 40, y + 4, f"{tick:.6g}"))
+        return [*parts, _text("tick end", right, bottom + 16, end)]
+
+
+def _series(placed: Sequence[tuple[float, float]]) -> Markup:
+    points = " ".join(f"{x},{y}" for x, y in placed)
+    return Markup('<polyline class="series" points="{}"/>').format(points)
 
 
 def links(stages: dict[str, Any]) -> list[tuple[str, str]]:

@@ -329,7 +329,7 @@ def described(declaration: Declaration) -> dict[str, Any]:
         "stages": made,
         "metrics": [f"{report}/metrics.json"],
         "plots": [
-            {loss: {"x": "step", "y": "loss", "title": "Training loss"}},
+            {loss: {"x": "step", "y": "bits_per_byte", "title": "Training loss, bits per byte"}},
             {accuracy: {"x": "accuracy", "y": "model", "template": "bar_horizontal"}},
         ],
     }

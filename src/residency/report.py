@@ -3,12 +3,16 @@
 report.html          scores, differences, loss, what was dropped, samples, the graph
 metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
 plots/accuracy.csv   the same as rows, and
-plots/loss.csv       model, step, loss, for `dvc plots`
+plots/loss.csv       model, step, bits per byte and per token, for `dvc plots`
+
+A loss is told in bits per byte of the text learned, which models with different tokenizers share;
+a loss per token falls by cutting text into more tokens.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +22,7 @@ import orjson
 from pydantic import Field
 
 from residency import step
-from residency.charts import Estimate, curve, drawing, forest
+from residency.charts import Estimate, curve, drawing, forest, tangent
 from residency.files import read_json, read_rows, write_file, write_json
 from residency.intervals import mcnemar, paired_bootstrap, wilson
 from residency.section import Complaint, Section, Seed
@@ -81,6 +85,7 @@ def report(
     declaration: Path,
     ledgers: list[Path],
     tokenizers: list[Path],
+    fertility: list[Path],
     models: list[Path],
     evaluations: list[Path],
     out: Path,
@@ -88,8 +93,9 @@ def report(
     """Write report.html, metrics.json and plots/.
 
     `declaration`: params.yaml; `ledgers`: folders with counts.json and rejected.jsonl;
-    `tokenizers`: folders of build/tokenizers; `models`: folders of build/models; `evaluations`:
-    folders build/evaluations/<evaluation>/<model>, models in the order in which they are compared.
+    `tokenizers`: folders of build/tokenizers; `fertility`: folders of build/fertility; `models`:
+    folders of build/models; `evaluations`: folders build/evaluations/<evaluation>/<model>, models
+    in the order in which they are compared.
 
     Raises Complaint where models of one evaluation answered different questions.
     """
@@ -109,7 +115,7 @@ def report(
         trained=trained,
         adopted=[each.name for each in models if not (each / "training.json").exists()],
         ledgers=[_ledger(folder) for folder in ledgers],
-        tokenizers=[_fertility(folder) for folder in tokenizers],
+        tokenizers=[_tokenizer(folder, fertility) for folder in tokenizers],
         stages=described(load(declaration))["stages"],
     )
     write_file(out / "report.html", page)
@@ -228,15 +234,29 @@ def _answer(row: dict[str, Any], key: str = "answer") -> str:
 
 
 def _training(folder: Path) -> dict[str, Any]:
-    """A trained model's summary and the points of its loss curve."""
-    log = read_rows(folder / "log.jsonl")
-    points = [(row["step"], row["loss"]) for row in log if row.get("loss") is not None]
+    """A trained model's summary, the loss of each step, and its curve in `unit`.
+
+    That is bits per byte where every step of the log has it, else bits per token.
+    """
+    steps = [_loss(row) for row in read_rows(folder / "log.jsonl") if row.get("loss") is not None]
+    told = bool(steps) and all("bits_per_byte" in each for each in steps)
+    key, unit = ("bits_per_byte", "bits per byte") if told else ("bits_per_token", "bits per token")
+    points = [(each["step"], each[key]) for each in steps]
+    label = f"Loss of {folder.name} over its steps, in {unit}"
     return {
         "name": folder.name,
         "summary": _numbers(read_json(folder / "training.json")),
-        "points": points,
-        "curve": curve(points, f"Loss of {folder.name} over its steps") if points else None,
+        "steps": steps,
+        "unit": unit,
+        "last": points[-1][1] if points else None,
+        "curve": curve(points, label) if points else None,
     }
+
+
+def _loss(row: dict[str, Any]) -> dict[str, float]:
+    """The losses of a row of log.jsonl, of which `loss` is in nats per token."""
+    found = {"step": row["step"], "bits_per_token": row["loss"] / math.log(2)}
+    return found | {key: row[key] for key in ("bits_per_byte",) if row.get(key) is not None}
 
 
 def _ledger(folder: Path) -> dict[str, Any]:
@@ -262,12 +282,40 @@ def _excerpt(item: Any) -> str:
     return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
 
 
-def _fertility(folder: Path) -> dict[str, Any]:
-    """A tokenizer's measures before and after it was grown."""
-    found = read_json(folder / "fertility.json")
-    before, after = _numbers(found["before"]), _numbers(found["after"])
-    measures = {key: (before[key], after[key]) for key in before if key in after}
-    return {"name": folder.name, "added": found["added"], "measures": measures}
+def _tokenizer(folder: Path, fertility: list[Path]) -> dict[str, Any]:
+    """What texts cost in a tokenizer before and after it was grown, and what sizes are worth.
+
+    The corpus it was grown on comes first, then what any `fertility` measured for it.
+    """
+    own = read_json(folder / "fertility.json")
+    learned = {"kind": "corpora", "name": own["corpus"], "learned": True}
+    found = [learned | {"before": own["before"], "after": own["after"]}]
+    measured = [read_json(each / "fertility.json") for each in fertility]
+    for each in measured:
+        if each["tokenizer"] == folder.name:
+            found += each["texts"]
+    texts = {(each["kind"], each["name"]): each for each in found}
+    path = folder / "curve.json"
+    return {
+        "name": folder.name,
+        "added": own["added"],
+        "corpus": own["corpus"],
+        "texts": list(texts.values()),
+        "worth": _worth(folder.name, read_json(path)) if path.exists() else None,
+    }
+
+
+def _worth(name: str, curve: dict[str, Any]) -> dict[str, Any]:
+    """The curve by which a number of pieces was chosen, and its drawing."""
+    sizes = curve["sizes"]
+    drawn = tangent(
+        [(each["parameters"] / 1e6, each["bits_per_byte"]) for each in sizes],
+        [each["pieces"] for each in sizes].index(curve["chosen"]),
+        -curve["worth"],
+        "million parameters",
+        f"Bits per byte of held-out text over the parameters that new pieces of {name} add",
+    )
+    return curve | {"drawing": drawn}
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
@@ -306,8 +354,12 @@ def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[
     )
     _write_csv(
         folder / "loss.csv",
-        ("model", "step", "loss"),
-        ((each["name"], *point) for each in trained for point in each["points"]),
+        ("model", "step", "bits_per_byte", "bits_per_token"),
+        (
+            (each["name"], row["step"], row.get("bits_per_byte", ""), row["bits_per_token"])
+            for each in trained
+            for row in each["steps"]
+        ),
     )
 
 
