@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from project import REPOSITORY
 
 from residency import declaration, graph
-from residency.charts import Estimate, _ticks, curve, drawing, forest, links
+from residency.charts import Estimate, _ticks, curve, drawing, forest, links, tangent
 
 SVG = "{http://www.w3.org/2000/svg}"
 STAGES = {
@@ -113,3 +113,19 @@ def test_ticks_enclose_what_they_measure_and_are_few(low: float, span: float) ->
 def test_ticks_around_one_value_are_not_one_point(value: float) -> None:
     ticks = _ticks(value, value)
     assert ticks[0] < ticks[-1]
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_tangent_touches_the_curve_at_the_point_named_and_stays_in_the_frame(at: int) -> None:
+    points = [(0.0, 1.5), (0.1, 1.42), (0.2, 1.41), (0.4, 1.405), (0.8, 1.404)]
+    root = ET.fromstring(tangent(points, at, -0.05, "million <parameters>", "worth"))
+    dots = [each for each in root.iter(f"{SVG}circle") if "chosen" in each.attrib["class"]]
+    (line,) = [each for each in root.iter(f"{SVG}line") if each.attrib["class"] == "mark"]
+    assert len(dots) == 1
+    x0, y0, x1, y1 = (float(line.attrib[key]) for key in ("x1", "y1", "x2", "y2"))
+    x, y = float(dots[0].attrib["cx"]), float(dots[0].attrib["cy"])
+    assert x0 <= x <= x1
+    assert y0 <= y <= y1
+    assert abs((y - y0) * (x1 - x0) - (y1 - y0) * (x - x0)) < 0.2 * (x1 - x0)
+    assert min(y0, y1) >= 14
+    assert max(y0, y1) <= 260 - 24

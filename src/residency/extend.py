@@ -140,8 +140,8 @@ def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
         {
             "added": len(merges),
             "corpus": corpus.name,
-            "before": cost(old.backend_tokenizer, texts(corpus)),
-            "after": cost(new.backend_tokenizer, texts(corpus)),
+            "before": cost(plain(old.backend_tokenizer), texts(corpus)),
+            "after": cost(plain(new.backend_tokenizer), texts(corpus)),
         },
     )
 
