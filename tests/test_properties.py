@@ -60,6 +60,8 @@ OTHERWISE: dict[str, Any] = {
     "corpora.textbook.deduplicate.near": PUBLISHED["deduplicate"]["near"],
     "tokenizers.clinical.base": "spare",
     "models.reader.from": "spare",
+    "models.reader.pack.general": {"corpus": "spare", "held_out": 0.1, "replay": 0.1},
+    "models.resident.pack.general": {"corpus": "textbook", "held_out": 0.1, "replay": 0.1},
     "models.reader.tokenizer": None,
     "models.resident.from": "smollm2",
     "models.resident.tokenizer": "clinical",
@@ -79,7 +81,9 @@ BY_KEY: dict[str, Any] = {
     "split": {"test": "dev"},
     "schedule": {"cosine": "linear"},
     "precision": {"float32": "bfloat16", "bfloat16": "float32"},
+    "held_out": {0.0: 0.1},
     "options": {"hidden": "shown"},
+    "explain": {False: True},
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
 }
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
@@ -114,7 +118,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for place, value in leaves(params):
         key, dotted = place[-1], ".".join(place)
-        if key in ("options", "system") and value is None:
+        if key in ("options", "explain", "system") and value is None:
             continue  # nothing is asked: takes another value together with the objective
         if key in FIXED or dotted in FIXED:
             continue
@@ -139,6 +143,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
             found[f"models.{name}.pack.objective"] = {
                 f"models.{name}.pack.objective": "instruct" if turned else "pretrain",
                 f"models.{name}.pack.options": "hidden" if turned else None,
+                f"models.{name}.pack.explain": False if turned else None,
                 f"models.{name}.pack.system": "x" if turned else None,
                 f"models.{name}.pack.data": {"boards": 1} if turned else {"textbook": 1},
             }

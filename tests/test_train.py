@@ -71,12 +71,17 @@ def blocks_of(blocks: list[Any], folder: Path) -> Path:
             loss[row, at + (len(ids) + 1) // 2 : end] = 1
             at = end
         positions[row, at:] = np.arange(LENGTH - at)
-    folder.mkdir()
-    for stem, array in ("tokens", tokens), ("positions", positions), ("loss", loss):
-        np.save(folder / f"{stem}.npy", array)
+    (folder / "train").mkdir(parents=True)
+    bytes_ = np.array([3 * sum(map(len, block)) for block in blocks], np.int32)
+    arrays = {"tokens": tokens, "positions": positions, "loss": loss, "bytes": bytes_}
+    for stem, array in arrays.items():
+        np.save(folder / "train" / f"{stem}.npy", array)
     used = sum(len(ids) for block in blocks for ids in block)
     kept = {"blocks": len(blocks), "tokens": used, "learned": int(loss.sum()), "bytes": 3 * used}
-    write_json(folder / "counts.json", {"kept": kept, "rejected": {}})
+    write_json(
+        folder / "counts.json",
+        {"largest_token": int(tokens.max()), "kept": kept, "parts": {}, "rejected": {}},
+    )
     return folder
 
 
@@ -128,7 +133,7 @@ def test_training_lowers_the_loss_and_writes_a_model_that_loads(
     summary = read_json(tmp_path / "out" / "training.json")
     assert log[0]["loss"] == pytest.approx(math.log(400), abs=0.3)
     assert summary["final_loss"] < 4.5
-    assert summary["steps"] == len(log) == 6 * math.ceil(len(Blocks(pack)) / 4)
+    assert summary["steps"] == len(log) == 6 * math.ceil(len(Blocks(pack / "train")) / 4)
     assert summary["learned"] == log[-1]["tokens"]
     counts = read_json(pack / "counts.json")["kept"]
     bits = summary["final_loss"] / math.log(2) * counts["learned"]
@@ -265,7 +270,12 @@ def test_merged_adapters_answer_as_they_did_before_they_were_saved(
     frozen = before.model.layers[0].self_attn.v_proj.weight.detach().clone()
     model = AutoModelForCausalLM.from_pretrained(tiny)
     adapters = adapt(model, LORA)
-    fit(model, changed(TRAIN, method="lora", lora=LORA.model_dump()), Blocks(pack), tmp_path)
+    fit(
+        model,
+        changed(TRAIN, method="lora", lora=LORA.model_dump()),
+        Blocks(pack / "train"),
+        tmp_path,
+    )
     unmerged = logits(model)
     adapters.merge_and_unload().save_pretrained(tmp_path / "out")
     assert not torch.allclose(unmerged, logits(before), atol=1e-2)

@@ -220,11 +220,10 @@ def _unasked(declaration: Declaration) -> Iterator[str]:
 def _objective(place: str, pack: Pack) -> Iterator[str]:
     if (pack.objective == "instruct") != (pack.options is not None):
         yield f"{place}.options: shown or hidden where objective is instruct, else null"
+    if (pack.objective == "instruct") != (pack.explain is not None):
+        yield f"{place}.explain: true or false where objective is instruct, else null"
     if pack.objective == "pretrain" and pack.system is not None:
         yield f"{place}.system: null where objective is pretrain, found {pack.system!r}"
-    for name, passes in pack.data.items():
-        if passes < 1:
-            yield f"{place}.data.{name}: expected at least 1 pass, found {passes}"
 
 
 def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
@@ -266,6 +265,9 @@ def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Itera
                 yield from of(f"models.{name}.tokenizer", [model.tokenizer], "tokenizers")
             kinds = ["corpora"] if model.pack.objective == "pretrain" else ["exams", "questions"]
             yield from of(f"models.{name}.pack.data", model.pack.data, *kinds)
+            if model.pack.general is not None:
+                place = f"models.{name}.pack.general.corpus"
+                yield from of(place, [model.pack.general.corpus], "corpora")
     for name, evaluation in declaration.evaluations.items():
         yield from of(f"evaluations.{name}.exam", [evaluation.exam], "exams")
         yield from of(f"evaluations.{name}.models", evaluation.models, "models")

@@ -165,7 +165,7 @@ def _models(declaration: Declaration) -> Iterator[Stage]:
                 raw=[Path(weights.path)] if isinstance(weights, LocalWeights) else [],
             )
             continue
-        packed = _artifact("packs", name)
+        packed, general = _artifact("packs", name), model.pack.general
         yield Stage(
             name=f"pack-{name}",
             step="pack",
@@ -174,6 +174,7 @@ def _models(declaration: Declaration) -> Iterator[Stage]:
             inputs={
                 "tokenizer": [_tokenizer(declaration, name)],
                 "data": [_learned_from(declaration, each) for each in model.pack.data],
+                "general": [_artifact("corpora", general.corpus)] if general else [],
             },
         )
         grown = [_artifact("tokenizers", model.tokenizer)] if model.tokenizer else []

@@ -11,6 +11,8 @@ ids learned in training. Text from outside is tokenised as text only: a question
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import TemplateError
@@ -19,6 +21,7 @@ from residency.records import Question
 from residency.section import Complaint
 
 SLOT = "RESIDENCY"
+TOLD = "ANSWERED"
 ASKED = ("single", "multiple", "judgement")
 """Kinds of question that `ask` and `answer` can put; a judgement is put as a single one."""
 
@@ -38,6 +41,43 @@ def answer(question: Question, indexes: Iterable[int]) -> str:
     return "; ".join(question.options[index] for index in sorted(set(indexes)))
 
 
+def propose(question: Question, index: int) -> str:
+    """The user's message about one proposition by itself."""
+    return f"{question.asked}\n{question.options[index]}\n(True or false?)"
+
+
+def lessons(
+    question: Question, options: Literal["shown", "hidden"], *, explain: bool
+) -> list[tuple[str, str]]:
+    """What is to be learned from a question: user messages, each with its right answer.
+
+    Propositions are judged one by one; a progressive question is put as its form, with the whole
+    case told; an open one has its reference for an answer, or else its explanation. With `explain`
+    the explanation is asked for, and follows the answer, where there is one; of propositions it is
+    about all together, and left out. Empty where the record says nothing that is right.
+    """
+    if question.kind == "progressive":
+        if question.form in (None, "progressive"):
+            return []
+        question = replace(question, kind=question.form, form=None)
+    if question.kind == "propositions":
+        right = set(question.answers)
+        return [
+            (propose(question, index), "True" if index in right else "False")
+            for index in range(len(question.options))
+        ]
+    told, explanation = answer(question, question.answers), question.explanation
+    if question.kind == "open":
+        told = question.reference or question.explanation
+        explanation = question.explanation if question.reference else ""
+    if not told:
+        return []
+    asked = ask(question, "hidden" if question.kind == "open" else options)
+    if explain and explanation:
+        return [(f"{asked}\n(Explain your answer.)", f"{told}\n\n{explanation}")]
+    return [(asked, told)]
+
+
 def prompt(tokenizer: Any, user: str, system: str | None) -> list[int]:
     """Ids of everything up to where the assistant's answer starts.
 
@@ -50,7 +90,7 @@ def prompt(tokenizer: Any, user: str, system: str | None) -> list[int]:
         form = f"Question: {SLOT}\nAnswer:"
         before = opening(tokenizer)
     else:
-        form = _render(tokenizer, system)
+        form = _render(tokenizer, system, SLOT)
         before = []
     around = form.split(SLOT)
     if len(around) != 2:
@@ -73,7 +113,7 @@ def stop(tokenizer: Any) -> list[int]:
     """What the chat template puts after an assistant's turn; else the end-of-text token."""
     after = ""
     if tokenizer.chat_template is not None:
-        after = _render(tokenizer, None, assistant=SLOT).rpartition(SLOT)[2].strip()
+        after = _render(tokenizer, None, "?", SLOT).rpartition(SLOT)[2].strip()
     return _ids(tokenizer, after) or [tokenizer.eos_token_id]
 
 
@@ -98,15 +138,63 @@ def _ids(tokenizer: Any, markup: str) -> list[int]:
     return ids
 
 
-def _render(tokenizer: Any, system: str | None, assistant: str | None = None) -> str:
-    """The chat template around SLOT: as the user's message, or as the assistant's."""
+def check_template(tokenizer: Any, system: str | None) -> None:
+    """Raise Complaint for a chat template by which answers cannot be learned and asked alike.
+
+    The prompt must be how a conversation begins, the answer must be in it, and what follows the
+    answer must be a token that stops it.
+    """
+    folder = Path(tokenizer.name_or_path)
+    file = folder / "chat_template.jinja"
+    place = file if file.is_file() else folder / "tokenizer_config.json"
+    if tokenizer.chat_template is None:
+        raise Complaint(
+            f"{folder}: its tokenizer has no chat template, expected one in {file.name} or in "
+            "tokenizer_config.json: instruct learns conversations; put one into the folder that "
+            "the model is adopted from, or start from a model with one"
+        )
+    prompt(tokenizer, "?", system)  # complains where the question is not shown once
+    asked = _render(tokenizer, system, SLOT)
+    whole = _render(tokenizer, system, SLOT, TOLD)
+    cure = "mend it, or start from a model with another"
+    if whole.count(TOLD) != 1:
+        raise Complaint(
+            f"{place}: this chat template shows the assistant's answer {whole.count(TOLD)} times, "
+            f"expected once, or nothing could be learned; {cure}"
+        )
+    before, _, after = whole.partition(TOLD)
+    unopened = asked == _render(tokenizer, system, SLOT, generation=False)
+    if not before.startswith(asked.rstrip()) or (unopened and before.rstrip() != asked.rstrip()):
+        raise Complaint(
+            f"{place}: by this chat template a prompt to be answered is {asked!r}, but an answer "
+            f"stands behind {before!r}; expected the one to begin the other, with the answer's "
+            f"opening where add_generation_prompt is true; {cure}"
+        )
+    known = tokenizer.added_tokens_decoder
+    special = {number for number, token in known.items() if token.special}
+    if not {tokenizer.eos_token_id, *special} & set(_ids(tokenizer, after.strip())[:1]):
+        raise Complaint(
+            f"{place}: by this chat template {after!r} follows an answer, expected a special token "
+            f"such as {tokenizer.eos_token!r} first, or the model would never learn to stop; {cure}"
+        )
+
+
+def _render(
+    tokenizer: Any,
+    system: str | None,
+    user: str,
+    assistant: str | None = None,
+    *,
+    generation: bool = True,
+) -> str:
+    """The chat template around a user's message; to be answered, or with the assistant's."""
     turns = [] if system is None else [{"role": "system", "content": system}]
-    turns.append({"role": "user", "content": SLOT if assistant is None else "?"})
+    turns.append({"role": "user", "content": user})
     if assistant is not None:
         turns.append({"role": "assistant", "content": assistant})
     try:
         rendered: str = tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=assistant is None
+            turns, tokenize=False, add_generation_prompt=generation and assistant is None
         )
     except TemplateError as error:
         raise Complaint(

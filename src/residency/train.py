@@ -75,10 +75,11 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     load: Any = AutoModelForCausalLM.from_pretrained
     model = load(parent, dtype="float32", use_safetensors=True, local_files_only=True)
     coder = AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True)
-    blocks = Blocks(pack)
+    blocks = Blocks(pack / "train")
     if tokenizer is not None:
         grow(model, read_json(tokenizer / "pieces.json"))
-    _fit_together(train, model, blocks, grown=tokenizer is not None)
+    counts = read_json(pack / "counts.json")
+    _fit_together(train, model, blocks, counts["largest_token"], grown=tokenizer is not None)
 
     adapters = None if train.lora is None else adapt(model, train.lora)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
@@ -89,8 +90,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     model.save_pretrained(out)
     coder.save_pretrained(out)
 
-    counts = read_json(pack / "counts.json")["kept"]
-    summary = _summary(log, counts, train.epochs) | {
+    summary = _summary(log, counts["kept"], train.epochs) | {
         "parameters": model.num_parameters(),
         "trained": trained,
     }
@@ -107,7 +107,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
             + (f" with the tokenizer {quoted(tokenizer.name)}." if tokenizer else ".")
             + " Its licence follows from its parent's and its data's.",
             table(("hyperparameter", "value"), [*told.items(), *lora.items()]),
-            table(("data, in one epoch", "number"), counts.items()),
+            table(("data, in one epoch", "number"), counts["kept"].items()),
             table(("result", "value"), summary.items()),
         ],
     )
@@ -225,14 +225,14 @@ def only_where_learned(model: Any) -> list[Any]:
     ]
 
 
-def _fit_together(train: Train, model: Any, blocks: Blocks, *, grown: bool) -> None:
+def _fit_together(train: Train, model: Any, blocks: Blocks, largest: int, *, grown: bool) -> None:
     """Raise Complaint for a model, tokenizer, pack and method that do not belong together."""
     import torch
 
     rows = model.get_input_embeddings().weight.shape[0]
-    if int(blocks.tokens.max()) >= rows:
+    if largest >= rows:
         raise Complaint(
-            f"the pack holds token {int(blocks.tokens.max())}, the model knows {rows}: "
+            f"the pack holds token {largest}, the model knows {rows}: "
             "pack with the tokenizer that the model is trained with"
         )
     context = getattr(model.config, "max_position_embeddings", blocks.length)
