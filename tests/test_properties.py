@@ -87,6 +87,12 @@ BY_KEY: dict[str, Any] = {
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
 }
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
+GATE = {
+    "every": 0.5,
+    "blocks": 2,
+    "warn_if_general_loss_rises_by": None,
+    "stop_if_general_loss_rises_by": None,
+}
 FIXED = {
     # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
     "sha256": "null for a path, and a URL is fetched",
@@ -132,6 +138,8 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
             wanted = {dotted: "lora", ".".join([*place[:-1], "lora"]): LORA}
         if key == "lora":
             wanted = {dotted: LORA, ".".join([*place[:-1], "method"]): "lora"}
+        if key == "gate":
+            wanted = {dotted: GATE, ".".join([*place[:2], "pack", "held_out"]): 0.2}
         found[dotted] = wanted
     for name, model in params["models"].items():
         if "pack" in model:
