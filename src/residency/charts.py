@@ -1,17 +1,17 @@
 """Charts as inline SVG: deterministic text, no library, every name escaped.
 
     forest      estimates with intervals, one line each
-    curve       one series over steps
+    curve       one series over steps; curves: two of them
     drawing     the stages of dvc.yaml as a graph; also stands alone as a file
 
-`forest` and `curve` take their colours from the page they stand in. `python -m residency.charts`
-draws the declared graph to docs/graph.svg.
+`forest`, `curve` and `curves` take their colours from the page they stand in.
+`python -m residency.charts` draws the declared graph to docs/graph.svg.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from math import ceil, floor, log10
@@ -62,26 +62,41 @@ def forest(
 
 def curve(points: Sequence[tuple[float, float]], label: str) -> Markup:
     """One series as a line over steps from 0, its end marked."""
-    width, height, left, top = 360, 200, 46, 14
+    return curves({"": points}, label)
+
+
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], label: str) -> Markup:
+    """Up to two series over steps from 0, each with its end marked and its name over the chart."""
+    names = [name for name in series if name]
+    width, height, left, top = 360, 200 + 20 * bool(names), 46, 14 + 20 * bool(names)
     right, bottom = width - 12, height - 24
-    last = max(points[-1][0], 1)
+    values = [point for points in series.values() for point in points]
+    last = max(*(x for x, _ in values), 1)
     xs = [tick for tick in _ticks(0, last, about=4) if tick < 0.8 * last]
-    ys = _ticks(min(y for _, y in points), max(y for _, y in points), about=4)
-    placed = [
-        (_place(x, [0, last], left, right), round(top + bottom - _place(y, ys, top, bottom), 1))
-        for x, y in points
-    ]
+    ys = _ticks(min(y for _, y in values), max(y for _, y in values), about=4)
     parts = _grid([(_place(x, [0, last], left, right), f"{x:g}") for x in xs], top, bottom)
     for tick in ys:
         y = round(top + bottom - _place(tick, ys, top, bottom), 1)
         parts += [_line("grid", left, y, right, y), _text("tick end", left - 6, y + 4, f"{tick:g}")]
-    parts += [
-        _text("tick end", right, bottom + 16, f"{last:g} steps"),
-        Markup('<polyline class="series" points="{}"/>').format(
-            " ".join(f"{x},{y}" for x, y in placed)
-        ),
-        Markup('<circle class="dot" cx="{}" cy="{}" r="3.5"/>').format(*placed[-1]),
-    ]
+    parts.append(_text("tick end", right, bottom + 16, f"{last:g} steps"))
+    at = float(left)
+    for (name, points), other in zip(series.items(), ("", " other"), strict=False):
+        placed = [
+            (_place(x, [0, last], left, right), round(top + bottom - _place(y, ys, top, bottom), 1))
+            for x, y in points
+        ]
+        if name:
+            parts += [
+                _line(f"series{other}", at, 14, at + 22, 14),
+                _text("note", at + 28, 18, name),
+            ]
+            at += 48 + 6.6 * len(name)
+        parts += [
+            Markup('<polyline class="series{}" points="{}"/>').format(
+                other, " ".join(f"{x},{y}" for x, y in placed)
+            ),
+            Markup('<circle class="dot{}" cx="{}" cy="{}" r="3.5"/>').format(other, *placed[-1]),
+        ]
     return _svg(width, height, "chart", label, parts)
 
 

@@ -3,13 +3,15 @@
 report.html          scores, differences, loss, what was dropped, samples, the graph
 metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
 plots/accuracy.csv   the same as rows, and
-plots/loss.csv       model, step, loss, for `dvc plots`
+plots/loss.csv       model, step, loss, for `dvc plots`; and where a model has a gate
+gate.json            {model: {text: {before, after, rise}, warned}} for `dvc metrics`
+plots/gate.csv       model, step, bits per byte of domain and of general text
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ import orjson
 from pydantic import Field
 
 from residency import step
-from residency.charts import Estimate, curve, drawing, forest
+from residency.charts import Estimate, curve, curves, drawing, forest
 from residency.files import read_json, read_rows, write_file, write_json
+from residency.gate import OWN, PARTS, change
 from residency.intervals import mcnemar, paired_bootstrap, wilson
 from residency.section import Complaint, Section, Seed
 
@@ -102,6 +105,9 @@ def report(
     trained = [_training(folder) for folder in models if (folder / "training.json").exists()]
     write_json(out / "metrics.json", _metrics(sittings))
     _plots(out / "plots", sittings, trained)
+    if gated := {each["name"]: each["gate"] for each in trained if each["gate"]}:
+        write_json(out / "gate.json", {name: gate["numbers"] for name, gate in gated.items()})
+        _gate_plot(out / "plots/gate.csv", gated)
     page = _page(
         report=report,
         results=[_result(name, sat, report) for name, sat in sittings.items()],
@@ -231,12 +237,42 @@ def _training(folder: Path) -> dict[str, Any]:
     """A trained model's summary and the points of its loss curve."""
     log = read_rows(folder / "log.jsonl")
     points = [(row["step"], row["loss"]) for row in log if row.get("loss") is not None]
+    summary = read_json(folder / "training.json")
     return {
         "name": folder.name,
-        "summary": _numbers(read_json(folder / "training.json")),
+        "gate": _gate(folder, summary["gate"]) if "gate" in summary else None,
+        "summary": _numbers(summary),
         "points": points,
         "curve": curve(points, f"Loss of {folder.name} over its steps") if points else None,
     }
+
+
+def _gate(folder: Path, numbers: dict[str, Any]) -> dict[str, Any]:
+    """What training did to text that the model did not learn."""
+    rows = list(read_rows(folder / "gate.jsonl"))
+    own = [row for row in rows if row["tokenizer"] == OWN]
+    series = {
+        text: [(row["step"], row[f"{text}_bits_per_byte"]) for row in own]
+        for text in PARTS
+        if text in numbers
+    }
+    return {
+        "numbers": numbers,
+        "series": series,
+        "grown": len(own) < len(rows),
+        "told": change(rows),
+        "curves": curves(series, f"Bits per byte of text that {folder.name} did not learn"),
+    }
+
+
+def _gate_plot(path: Path, gated: dict[str, dict[str, Any]]) -> None:
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for name, gate in gated.items():
+            texts = {text: dict(points) for text, points in gate["series"].items()}
+            for at in next(iter(texts.values())):
+                yield name, at, *(texts.get(text, {}).get(at, "") for text in PARTS)
+
+    _write_csv(path, ("model", "step", *PARTS), rows())
 
 
 def _ledger(folder: Path) -> dict[str, Any]:
