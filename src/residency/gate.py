@@ -147,7 +147,9 @@ def bits_per_byte(
             batch = collate(rows or sample.rows[:1])
             batch = {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
             labels = batch.pop("labels")
-            logits = model(**batch).logits.float().index_fill(-1, barred, -torch.inf)
+            logits = model(**batch).logits.float()
+            if without:
+                logits = logits.index_fill(-1, barred, -torch.inf)
             loss = torch.nn.functional.cross_entropy(
                 logits, labels[labels != -100], reduction="sum"
             )
