@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from project import REPOSITORY
 
 from residency import declaration, graph
-from residency.charts import Estimate, _ticks, curve, drawing, forest, links, tangent
+from residency.charts import Estimate, _ticks, curve, curves, drawing, forest, links, tangent
 
 SVG = "{http://www.w3.org/2000/svg}"
 STAGES = {
@@ -97,6 +97,15 @@ def test_a_forest_draws_each_interval_around_its_value() -> None:
 def test_a_curve_of_one_step_is_drawn() -> None:
     root = ET.fromstring(curve([(1, 2.5)], "loss"))
     assert root.attrib["aria-label"] == "loss"
+
+
+def test_two_curves_share_their_axes_and_are_named() -> None:
+    root = ET.fromstring(curves({"<a>": [(0, 2.0), (9, 1.0)], "b": [(0, 1.0), (9, 2.0)]}, "bits"))
+    one, other = (each.attrib for each in root.iter(f"{SVG}polyline"))
+    heights = [[point.split(",")[1] for point in each["points"].split()] for each in (one, other)]
+    assert heights[0] == heights[1][::-1]
+    assert (one["class"], other["class"]) == ("series", "series other")
+    assert {"<a>", "b"} <= {each.text for each in root.iter(f"{SVG}text")}
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6))

@@ -47,6 +47,30 @@ def test_the_default_declaration_is_good(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bound", "kept", "words"),
+    [
+        (None, {}, "nothing is kept to measure; give models.reader.pack.held_out"),
+        (0.1, {"held_out": 0.1}, "bounds the loss on general text, of which nothing is kept"),
+    ],
+)
+def test_a_gate_that_would_find_nothing_to_measure_is_refused(
+    place: Path, bound: float | None, kept: dict[str, Any], words: str
+) -> None:
+    gate = {
+        "every": 0.5,
+        "blocks": 4,
+        "warn_if_general_loss_rises_by": None,
+        "stop_if_general_loss_rises_by": bound,
+    }
+
+    def edit(params: dict[str, Any]) -> None:
+        params["models"]["reader"]["train"]["gate"] = gate
+        params["models"]["reader"]["pack"] |= kept
+
+    assert f"models.reader.train.gate: {words}" in complaint(place, edit)
+
+
+@pytest.mark.parametrize(
     ("edit", "words"),
     [
         (

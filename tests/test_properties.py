@@ -88,6 +88,12 @@ BY_KEY: dict[str, Any] = {
 }
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
 AUTO = {"worth": 0.1, "most": 64, "held_out": 0.2, "characters": 100_000}
+GATE = {
+    "every": 0.5,
+    "blocks": 2,
+    "warn_if_general_loss_rises_by": None,
+    "stop_if_general_loss_rises_by": None,
+}
 FIXED = {
     # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
     "sha256": "null for a path, and a URL is fetched",
@@ -136,6 +142,8 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
             wanted = {dotted: "lora", ".".join([*place[:-1], "lora"]): LORA}
         if key == "lora":
             wanted = {dotted: LORA, ".".join([*place[:-1], "method"]): "lora"}
+        if key == "gate":
+            wanted = {dotted: GATE, ".".join([*place[:2], "pack", "held_out"]): 0.2}
         found[dotted] = wanted
     for name, model in params["models"].items():
         if "pack" in model:

@@ -73,6 +73,31 @@ def train(folder: Path, steps: int, *, per_byte: bool = True) -> None:
     write_json(folder / "training.json", {**summary, **LOSS})
 
 
+def gate(folder: Path, grown: bool) -> None:
+    """What a gate leaves with a model: domain text falls, general text rises."""
+    rows = [
+        {
+            "step": 12 * number,
+            "share": number / 5,
+            "tokenizer": "its own",
+            "domain_bits_per_byte": 1.2 - 0.1 * number,
+            "general_bits_per_byte": 0.9 + 0.02 * number,
+        }
+        for number in range(6)
+    ]
+    if grown:
+        before = {"domain_bits_per_byte": 1.0, "general_bits_per_byte": 0.8}
+        rows.insert(0, rows[0] | before | {"tokenizer": "its parent's"})
+    write_rows(folder / "gate.jsonl", rows)
+    first, last = rows[0], rows[-1]
+    numbers = {
+        text: {"before": first[key], "after": last[key], "rise": last[key] / first[key] - 1}
+        for text, key in ((text, f"{text}_bits_per_byte") for text in ("domain", "general"))
+    }
+    summary = read_json(folder / "training.json")
+    write_json(folder / "training.json", summary | {"gate": numbers | {"warned": grown}})
+
+
 def ledger(folder: Path, kept: dict[str, int], dropped: dict[str, int], text: str) -> None:
     """A filtering step's ledger."""
     folder.mkdir(parents=True)
@@ -219,6 +244,31 @@ def test_headers_have_a_scope_and_charts_a_name(out: Path) -> None:
     assert len(charts) == 8  # two forests for each evaluation, two losses, a curve, the graph
     assert all("scope" in each for each in headers)
     assert all(each["role"] == "img" and each["aria-label"] for each in charts)
+
+
+def test_the_page_says_what_training_did_to_text_that_was_not_learned(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    gate(tmp_path / "build/models/reader", grown=True)
+    gate(tmp_path / "build/models/resident", grown=False)
+    out = written(tmp_path, **inputs)
+    text = " ".join(Page((out / "report.html").read_text()).text.split())
+    assert "reader: domain text fell by 30.0 % from 1.000 to 0.700 bits per byte" in text
+    assert "resident: domain text fell by 41.7 % from 1.200 to 0.700" in text
+    assert "general text rose by 11.1 % from 0.900 to 1.000" in text
+    assert text.count("General text rose past the declared bound") == 1
+    assert text.count("against its parent in the parent’s own pieces") == 1
+    assert read_json(out / "gate.json")["resident"]["general"]["after"] == 1.0
+    with (out / "plots/gate.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows if row["model"] == "reader"] == [
+        *map(str, range(0, 61, 12))
+    ]
+    assert float(rows[-1]["domain"]) == pytest.approx(0.7)
+
+
+def test_a_page_without_a_gate_says_nothing_of_one(out: Path) -> None:
+    assert "Text that was not learned" not in (out / "report.html").read_text()
+    assert not (out / "gate.json").exists()
 
 
 def test_metrics_hold_each_models_accuracy_within_its_interval(out: Path) -> None:

@@ -1,18 +1,18 @@
 """Charts as inline SVG: deterministic text, no library, every name escaped.
 
     forest      estimates with intervals, one line each
-    curve       one series over steps
+    curve       one series over steps; curves: two of them
     tangent     one series over what it costs, and a price that touches it
     drawing     the stages of dvc.yaml as a graph; also stands alone as a file
 
-The first three take their colours from the page they stand in. `python -m residency.charts` draws
+All but the last take their colours from the page they stand in. `python -m residency.charts` draws
 the declared graph to docs/graph.svg.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from math import ceil, floor, log10
@@ -20,6 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
+
+LEFT = 46  # of a curve, in pixels: room for the numbers of its y axis
 
 
 class Estimate(NamedTuple):
@@ -63,11 +65,26 @@ def forest(
 
 def curve(points: Sequence[tuple[float, float]], label: str) -> Markup:
     """One series as a line over steps from 0, its end marked."""
-    last = max(points[-1][0], 1)
-    frame = _Frame.around(360, 200, last, [y for _, y in points])
-    placed = [frame.place(*point) for point in points]
-    parts = [*frame.grid(f"{last:g} steps"), _series(placed)]
-    parts.append(Markup('<circle class="dot" cx="{}" cy="{}" r="3.5"/>').format(*placed[-1]))
+    return curves({"": points}, label)
+
+
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], label: str) -> Markup:
+    """Up to two series over steps from 0, each with its end marked and its name over the chart."""
+    named = 20 * any(series)
+    values = [point for points in series.values() for point in points]
+    last = max(*(x for x, _ in values), 1)
+    frame = _Frame.around(360, 200 + named, last, [y for _, y in values], top=14 + named)
+    parts = [*frame.grid(f"{last:g} steps")]
+    at = float(LEFT)
+    for (name, points), other in zip(series.items(), ("", " other"), strict=False):
+        placed = [frame.place(*point) for point in points]
+        if name:
+            parts.append(_line(f"series{other}", at, 14, at + 22, 14))
+            parts.append(_text("note", at + 28, 18, name))
+            at += 48 + 6.6 * len(name)
+        parts.append(_series(placed, other))
+        x, y = placed[-1]
+        parts.append(Markup('<circle class="dot{}" cx="{}" cy="{}" r="3.5"/>').format(other, x, y))
     return _svg(frame.width, frame.height, "chart", label, parts)
 
 
@@ -103,11 +120,14 @@ class _Frame(NamedTuple):
     height: int
     last: float
     ys: list[float]
+    top: int
 
     @classmethod
-    def around(cls, width: int, height: int, last: float, values: Sequence[float]) -> _Frame:
-        """A frame for x from 0 to `last` and these values of y."""
-        return cls(width, height, last, _ticks(min(values), max(values), about=4))
+    def around(
+        cls, width: int, height: int, last: float, values: Sequence[float], top: int = 14
+    ) -> _Frame:
+        """A frame for x from 0 to `last` and these values of y, `top` pixels left free above."""
+        return cls(width, height, last, _ticks(min(values), max(values), about=4), top)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -116,28 +136,28 @@ class _Frame(NamedTuple):
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """A point's place in the drawing."""
-        top, bottom = 14, self.height - 24
+        top, bottom = self.top, self.height - 24
         return (
-            _place(x, [0, self.last], 46, self.width - 12),
+            _place(x, [0, self.last], LEFT, self.width - 12),
             round(top + bottom - _place(y, self.ys, top, bottom), 1),
         )
 
     def grid(self, end: str) -> list[Markup]:
         """Lines and numbers of both axes; `end` is written where x ends."""
-        top, bottom, right = 14, self.height - 24, self.width - 12
-        room = (right - 46 - 7.0 * len(end)) / (right - 46) * self.last
+        top, bottom, right = self.top, self.height - 24, self.width - 12
+        room = (right - LEFT - 7.0 * len(end)) / (right - LEFT) * self.last
         xs = [tick for tick in _ticks(0, self.last, about=4) if tick < min(room, 0.8 * self.last)]
         parts = _grid([(self.place(x, self.ys[0])[0], f"{x:g}") for x in xs], top, bottom)
         for tick in self.ys:
             y = self.place(0, tick)[1]
-            parts.append(_line("grid", 46, y, right, y))
-            parts.append(_text("tick end", 40, y + 4, f"{tick:.6g}"))
+            parts.append(_line("grid", LEFT, y, right, y))
+            parts.append(_text("tick end", LEFT - 6, y + 4, f"{tick:.6g}"))
         return [*parts, _text("tick end", right, bottom + 16, end)]
 
 
-def _series(placed: Sequence[tuple[float, float]]) -> Markup:
+def _series(placed: Sequence[tuple[float, float]], other: str = "") -> Markup:
     points = " ".join(f"{x},{y}" for x, y in placed)
-    return Markup('<polyline class="series" points="{}"/>').format(points)
+    return Markup('<polyline class="series{}" points="{}"/>').format(other, points)
 
 
 def links(stages: dict[str, Any]) -> list[tuple[str, str]]:

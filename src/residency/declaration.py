@@ -185,6 +185,7 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
     for name, model in declaration.models.items():
         if isinstance(model, Trained):
             yield from _objective(f"models.{name}.pack", model.pack)
+            yield from _unmeasured(f"models.{name}", model)
     yield from _empty_splits(declaration)
     yield from _unasked(declaration)
     yield from _cycles(declaration)
@@ -224,6 +225,23 @@ def _objective(place: str, pack: Pack) -> Iterator[str]:
         yield f"{place}.explain: true or false where objective is instruct, else null"
     if pack.objective == "pretrain" and pack.system is not None:
         yield f"{place}.system: null where objective is pretrain, found {pack.system!r}"
+
+
+def _unmeasured(place: str, model: Trained) -> Iterator[str]:
+    """A gate that would find nothing in the pack to measure."""
+    gate, pack = model.train.gate, model.pack
+    general = pack.general is not None and pack.general.held_out > 0
+    if gate and gate.bounded and not general:
+        yield (
+            f"{place}.train.gate: bounds the loss on general text, of which nothing is kept to "
+            f"measure it on; give {place}.pack.general a corpus and held_out a share, or set "
+            "both bounds to null"
+        )
+    elif gate and not general and pack.held_out == 0:
+        yield (
+            f"{place}.train.gate: nothing is kept to measure; give {place}.pack.held_out or "
+            f"{place}.pack.general.held_out a share, or set it to null"
+        )
 
 
 def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:

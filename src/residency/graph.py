@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from residency import declaration as declared
 from residency.adopt import LocalWeights
-from residency.declaration import Adopted, Declaration
+from residency.declaration import Adopted, Declaration, Trained
 from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
 from residency.files import write_file
@@ -326,14 +326,17 @@ def described(declaration: Declaration) -> dict[str, Any]:
     }
     report = _artifact("report")
     loss, accuracy = f"{report}/plots/loss.csv", f"{report}/plots/accuracy.csv"
-    return {
-        "stages": made,
-        "metrics": [f"{report}/metrics.json"],
-        "plots": [
-            {loss: {"x": "step", "y": "bits_per_byte", "title": "Training loss, bits per byte"}},
-            {accuracy: {"x": "accuracy", "y": "model", "template": "bar_horizontal"}},
-        ],
-    }
+    metrics = [f"{report}/metrics.json"]
+    plots: list[dict[str, Any]] = [
+        {loss: {"x": "step", "y": "bits_per_byte", "title": "Training loss, bits per byte"}},
+        {accuracy: {"x": "accuracy", "y": "model", "template": "bar_horizontal"}},
+    ]
+    models = declaration.models.values()
+    if any(isinstance(model, Trained) and model.train.gate for model in models):
+        metrics.append(f"{report}/gate.json")
+        forgotten = {"x": "step", "y": ["domain", "general"], "title": "Bits per byte, not learned"}
+        plots.append({f"{report}/plots/gate.csv": forgotten})
+    return {"stages": made, "metrics": metrics, "plots": plots}
 
 
 def text(declaration: Declaration) -> str:

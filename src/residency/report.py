@@ -3,7 +3,9 @@
 report.html          scores, differences, loss, what was dropped, samples, the graph
 metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
 plots/accuracy.csv   the same as rows, and
-plots/loss.csv       model, step, bits per byte and per token, for `dvc plots`
+plots/loss.csv       model, step, bits per byte and per token, for `dvc plots`; with a gate also
+gate.json            {model: {text: {before, after, rise}, warned}} for `dvc metrics`
+plots/gate.csv       model, step, bits per byte of domain and of general text
 
 A loss is told in bits per byte of the text learned, which models with different tokenizers share;
 a loss per token falls by cutting text into more tokens.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ import orjson
 from pydantic import Field
 
 from residency import step
-from residency.charts import Estimate, curve, drawing, forest, tangent
+from residency.charts import Estimate, curve, curves, drawing, forest, tangent
 from residency.files import read_json, read_rows, write_file, write_json
+from residency.gate import OWN, PARTS, change
 from residency.intervals import mcnemar, paired_bootstrap, wilson
 from residency.section import Complaint, Section, Seed
 
@@ -108,6 +111,9 @@ def report(
     trained = [_training(folder) for folder in models if (folder / "training.json").exists()]
     write_json(out / "metrics.json", _metrics(sittings))
     _plots(out / "plots", sittings, trained)
+    if gated := {each["name"]: each["gate"] for each in trained if each["gate"]}:
+        write_json(out / "gate.json", {name: gate["numbers"] for name, gate in gated.items()})
+        _gate_plot(out / "plots/gate.csv", gated)
     page = _page(
         report=report,
         results=[_result(name, sat, report) for name, sat in sittings.items()],
@@ -243,9 +249,11 @@ def _training(folder: Path) -> dict[str, Any]:
     key, unit = ("bits_per_byte", "bits per byte") if told else ("bits_per_token", "bits per token")
     points = [(each["step"], each[key]) for each in steps]
     label = f"Loss of {folder.name} over its steps, in {unit}"
+    summary = read_json(folder / "training.json")
     return {
         "name": folder.name,
-        "summary": _numbers(read_json(folder / "training.json")),
+        "gate": _gate(folder, summary["gate"]) if "gate" in summary else None,
+        "summary": _numbers(summary),
         "steps": steps,
         "unit": unit,
         "last": points[-1][1] if points else None,
@@ -257,6 +265,34 @@ def _loss(row: dict[str, Any]) -> dict[str, float]:
     """The losses of a row of log.jsonl, of which `loss` is in nats per token."""
     found = {"step": row["step"], "bits_per_token": row["loss"] / math.log(2)}
     return found | {key: row[key] for key in ("bits_per_byte",) if row.get(key) is not None}
+
+
+def _gate(folder: Path, numbers: dict[str, Any]) -> dict[str, Any]:
+    """What training did to text that the model did not learn."""
+    rows = list(read_rows(folder / "gate.jsonl"))
+    own = [row for row in rows if row["tokenizer"] == OWN]
+    series = {
+        text: [(row["step"], row[f"{text}_bits_per_byte"]) for row in own]
+        for text in PARTS
+        if text in numbers
+    }
+    return {
+        "numbers": numbers,
+        "series": series,
+        "grown": len(own) < len(rows),
+        "told": change(rows),
+        "curves": curves(series, f"Bits per byte of text that {folder.name} did not learn"),
+    }
+
+
+def _gate_plot(path: Path, gated: dict[str, dict[str, Any]]) -> None:
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for name, gate in gated.items():
+            texts = {text: dict(points) for text, points in gate["series"].items()}
+            for at in next(iter(texts.values())):
+                yield name, at, *(texts.get(text, {}).get(at, "") for text in PARTS)
+
+    _write_csv(path, ("model", "step", *PARTS), rows())
 
 
 def _ledger(folder: Path) -> dict[str, Any]:

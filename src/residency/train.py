@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from residency.card import quoted, table, write_card
 from residency.devices import large_pages, micro_batch
 from residency.embeddings import grow
 from residency.files import read_json, write_json, write_rows
+from residency.gate import Gate, change, found, watching
 from residency.lora import Lora, adapt
 from residency.section import Complaint, Section, Seed, Share
 
@@ -48,6 +50,9 @@ class Train(Section):
         description="Of the forward and backward pass (autocast); weights stay float32."
     )
     seed: Seed = Field(description="Seed of data order, dropout and new embeddings.")
+    gate: Gate | None = Field(
+        description="Watches what training does to text it does not learn; null: nothing does."
+    )
 
     @model_validator(mode="after")
     def _lora_if_lora(self) -> Train:
@@ -63,8 +68,9 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     changes its parent's; `pack`: a folder of build/packs.
 
     Writes the model in float32, log.jsonl (a row per step; `tokens` are those learned so far,
-    `loss` is in nats per learned token) and training.json (`final_loss` is the mean over the last
-    epoch). Raises Complaint where the parts do not fit together and where training diverges.
+    `loss` is in nats per learned token), training.json (`final_loss` is the mean over the last
+    epoch) and, where there is a gate, gate.jsonl. Raises Complaint where the parts do not fit
+    together, where training diverges, and where the gate stops it.
     """
     large_pages()
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
@@ -76,14 +82,16 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     model = load(parent, dtype="float32", use_safetensors=True, local_files_only=True)
     coder = AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True)
     blocks = Blocks(pack / "train")
-    if tokenizer is not None:
-        grow(model, read_json(tokenizer / "pieces.json"))
+    pieces = None if tokenizer is None else read_json(tokenizer / "pieces.json")
+    if pieces is not None:
+        grow(model, pieces)
     counts = read_json(pack / "counts.json")
     _fit_together(train, model, blocks, counts["largest_token"], grown=tokenizer is not None)
 
     adapters = None if train.lora is None else adapt(model, train.lora)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    log = fit(model, train, blocks, out)
+    watch = None if train.gate is None else watching(train.gate, pack, pieces)
+    log = fit(model, train, blocks, out, [watch] if watch else [])
     if adapters is not None:
         model = adapters.merge_and_unload()
     model.config.use_cache = True
@@ -95,8 +103,13 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
         "trained": trained,
     }
     write_rows(out / "log.jsonl", log)
-    write_json(out / "training.json", summary)
+    gated = {}
+    if train.gate and watch:
+        write_rows(out / "gate.jsonl", watch.rows)
+        gated = {"gate": found(train.gate, watch.rows)}
+    write_json(out / "training.json", summary | gated)
     told = train.canonical()
+    told |= {f"gate.{key}": value for key, value in (told.pop("gate") or {}).items()}
     lora = {f"lora.{key}": value for key, value in (told.pop("lora") or {}).items()}
     write_card(
         out,
@@ -109,11 +122,14 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
             table(("hyperparameter", "value"), [*told.items(), *lora.items()]),
             table(("data, in one epoch", "number"), counts["kept"].items()),
             table(("result", "value"), summary.items()),
+            *([f"Text that it did not learn: {change(watch.rows)}."] if watch else []),
         ],
     )
 
 
-def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, float]]:
+def fit(
+    model: Any, train: Train, blocks: Blocks, out: Path, callbacks: Sequence[Any] = ()
+) -> list[dict[str, float]]:
     """Train the model in place; the rows of its log. `out`: a folder that Trainer may look at."""
     import torch
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -193,7 +209,7 @@ def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, f
         data_collator=collate,
         train_dataset=blocks,
         compute_loss_func=loss,
-        callbacks=[Log()],
+        callbacks=[Log(), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     hooks = only_where_learned(model)
