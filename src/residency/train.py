@@ -11,7 +11,7 @@ is cut into micro-batches. Documents in one block do not see each other.
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +24,9 @@ from residency.devices import large_pages, micro_batch
 from residency.embeddings import grow
 from residency.files import read_json, write_json, write_rows
 from residency.lora import Lora, adapt
+from residency.progress import logging
 from residency.section import Complaint, Section, Seed, Share
 
-PROGRESS_SECONDS = 20
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 
@@ -113,10 +113,12 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     )
 
 
-def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, float]]:
+def fit(
+    model: Any, train: Train, blocks: Blocks, out: Path, callbacks: Sequence[Any] = ()
+) -> list[dict[str, float]]:
     """Train the model in place; the rows of its log. `out`: a folder that Trainer may look at."""
     import torch
-    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainingArguments
 
     at_a_time = micro_batch(model, _blocks_per_step(train, blocks), blocks.length)
     steps = train.epochs * math.ceil(len(blocks) / _blocks_per_step(train, blocks))
@@ -145,47 +147,13 @@ def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, f
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would copy the model per step
     log: list[dict[str, float]] = []
-    learned = 0
-    began = told = time.monotonic()
+    learned = [0]
 
     def loss(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
-        nonlocal learned
         targets = labels[labels != -100]
-        learned += len(targets)
+        learned[0] += len(targets)
         total = torch.nn.functional.cross_entropy(outputs.logits, targets, reduction="sum")
         return total / num_items_in_batch.clamp(min=1)
-
-    class Log(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, **event: Any) -> None:  # noqa: ARG002
-            nonlocal told
-            logs = event["logs"]
-            if "loss" not in logs:
-                return
-            if not (math.isfinite(logs["loss"]) and math.isfinite(logs["grad_norm"])):
-                raise Complaint(
-                    f"training diverged at step {state.global_step}: loss {logs['loss']}, gradient "
-                    f"norm {logs['grad_norm']}; lower train.learning_rate or raise train.warmup"
-                )
-            log.append(
-                {
-                    "step": state.global_step,
-                    "epoch": state.epoch,
-                    "loss": logs["loss"],
-                    "bits_per_token": logs["loss"] / math.log(2),
-                    "learning_rate": logs["learning_rate"],
-                    "grad_norm": logs["grad_norm"],
-                    "tokens": learned,
-                }
-            )
-            now = time.monotonic()
-            if now - told > PROGRESS_SECONDS or state.global_step in (1, steps):
-                done = state.epoch * len(blocks) * blocks.length
-                print(
-                    f"step {state.global_step}/{steps}  loss {logs['loss']:.4f}  "
-                    f"{done / (now - began):.0f} tokens/s",
-                    flush=True,
-                )
-                told = now
 
     trainer = Trainer(
         model,
@@ -193,7 +161,7 @@ def fit(model: Any, train: Train, blocks: Blocks, out: Path) -> list[dict[str, f
         data_collator=collate,
         train_dataset=blocks,
         compute_loss_func=loss,
-        callbacks=[Log()],
+        callbacks=[logging(log, learned, steps, blocks), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     hooks = only_where_learned(model)
