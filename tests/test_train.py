@@ -24,6 +24,7 @@ TRAIN = Train(
     method="full",
     lora=None,
     epochs=2,
+    steps=None,
     batch_tokens=4 * LENGTH,
     learning_rate=1e-2,
     schedule="cosine",

@@ -44,6 +44,8 @@ def logging(log: list[dict[str, float]], learned: list[int], steps: int, blocks:
                 }
             )
             now = time.monotonic()
+            if not state.is_world_process_zero:
+                return
             if now - told > PROGRESS_SECONDS or state.global_step in (1, steps):
                 done = state.epoch * len(blocks) * blocks.length
                 print(
