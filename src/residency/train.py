@@ -123,6 +123,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
 
     large_pages()
     from transformers import AutoTokenizer, set_seed
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -137,6 +138,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     if rank() != 0:
         return
     if weights is not None:
+        unset_hf_deepspeed_config()  # else the parent would be dealt out, too
         model, adapters = prepared(train, parent, tokenizer, quantised=False)
         put(model, weights)
     if adapters is not None:
