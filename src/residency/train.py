@@ -265,7 +265,7 @@ def fit(
     trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
     how = where(told, model.num_parameters(), trained, ranks(), free_memory())
     hooks = only_where_learned(model)
-    at_once, checkpointing = _measured(model, train, blocks, told, how)
+    at_once, checkpointing = measured(model, train, blocks, told, how)
     at_a_time, accumulate = shared_out(per_step, ranks(), at_once)
     course = Course(blocks, per_step, at_a_time * accumulate * ranks(), train.seed)
     steps = train.steps or (train.epochs or 0) * course.steps
@@ -339,7 +339,7 @@ def summed_loss(outputs: Any, labels: Any) -> Any:
     )
 
 
-def _measured(
+def measured(
     model: Any, train: Train, blocks: Blocks, told: Settings, how: How
 ) -> tuple[int, bool]:
     """Blocks at a time at most, and whether activations are computed twice to keep fewer.
