@@ -27,6 +27,9 @@ CPU_TOKENS = 1024
 FILLED = 0.8
 """Share of a GPU's free memory to plan with; allocators and libraries take the rest."""
 
+VARIABLES = ("processes", "micro_batch", "zero", "offload", "checkpoint_activations", "compile")
+"""The settings, as a profile names them; in the environment RESIDENCY_<NAME>."""
+
 MOST_PROCESSES = 1024
 MOST_BLOCKS = 1 << 20
 
