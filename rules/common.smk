@@ -15,7 +15,7 @@ def needs(stage):
 def build(stage):
     """A rule's command: DVC runs the stage if it is changed, and records what came out."""
     repro = f"dvc --wait-for-lock repro --single-item {stage}"
-    return f"RESIDENCY_THREADS={{threads}} {HOW} {repro} > {{log}} 2>&1"
+    return f"RESIDENCY_THREADS={{threads}} {HOW}{repro} > {{log}} 2>&1"
 
 
 def one_of(step):
@@ -31,7 +31,7 @@ def told_how():
             raise WorkflowError(f"config: unknown {key!r}; {nearest(key, devices.VARIABLES)}")
         if not str(value).isdecimal():
             raise WorkflowError(f"config: {key} is a whole number, found {value!r}")
-    return " ".join(f"RESIDENCY_{key.upper()}={value}" for key, value in sorted(config.items()))
+    return "".join(f"RESIDENCY_{key.upper()}={value} " for key, value in sorted(config.items()))
 
 
 HOW = told_how()

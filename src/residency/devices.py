@@ -133,6 +133,8 @@ def join() -> None:
     """Meet the other processes of this training, if there are any, each with its own GPU."""
     import torch
 
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, if there, looks and warns
     if ranks() > 1 and not torch.distributed.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -242,10 +244,6 @@ def prepare_zero() -> None:
     """Set what DeepSpeed wants of its surroundings before it is imported."""
     import sys
 
-    import torch
-
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     tools = os.path.dirname(sys.executable)  # noqa: PTH120  ninja lies beside python
     if tools not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([tools, os.environ["PATH"]])

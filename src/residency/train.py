@@ -122,12 +122,12 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
         return
 
     large_pages()
+    join()
     from transformers import AutoTokenizer, set_seed
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    join()
     set_seed(train.seed)
     model, adapters = prepared(train, parent, tokenizer, quantised=train.method == "qlora")
     _fit_together(train, model, grown=tokenizer is not None)
@@ -138,7 +138,8 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     if rank() != 0:
         return
     if weights is not None:
-        unset_hf_deepspeed_config()  # else the parent would be dealt out, too
+        unset: Any = unset_hf_deepspeed_config
+        unset()  # else the parent would be dealt out, too
         model, adapters = prepared(train, parent, tokenizer, quantised=False)
         put(model, weights)
     if adapters is not None:
