@@ -11,8 +11,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from residency import declaration, freshness, graph
-from residency.section import Complaint
+from residency import declaration, devices, freshness, graph
+from residency.section import Complaint, nearest
 
 try:
     DECLARATION = declaration.load(Path("params.yaml"))

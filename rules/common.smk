@@ -15,10 +15,23 @@ def needs(stage):
 def build(stage):
     """A rule's command: DVC runs the stage if it is changed, and records what came out."""
     repro = f"dvc --wait-for-lock repro --single-item {stage}"
-    return f"RESIDENCY_THREADS={{threads}} {repro} > {{log}} 2>&1"
+    return f"RESIDENCY_THREADS={{threads}} {HOW}{repro} > {{log}} 2>&1"
 
 
 def one_of(step):
     """The names a step is declared for, as a wildcard's pattern."""
     names = [stage.out.name for stage in STAGES.values() if stage.step == step]
     return "|".join(names) or "(?!)"
+
+
+def told_how():
+    """A profile's `config` as environment variables: how models are trained, never what."""
+    for key, value in config.items():
+        if key not in devices.VARIABLES:
+            raise WorkflowError(f"config: unknown {key!r}; {nearest(key, devices.VARIABLES)}")
+        if not str(value).isdecimal():
+            raise WorkflowError(f"config: {key} is a whole number, found {value!r}")
+    return "".join(f"RESIDENCY_{key.upper()}={value} " for key, value in sorted(config.items()))
+
+
+HOW = told_how()

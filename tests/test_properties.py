@@ -140,6 +140,8 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
             wanted = {dotted: AUTO, ".".join([*place[:-1], "new_tokens"]): "auto"}
         if key == "method":
             wanted = {dotted: "lora", ".".join([*place[:-1], "lora"]): LORA}
+        if key == "steps":
+            wanted = {dotted: 3, ".".join([*place[:-1], "epochs"]): None}
         if key == "lora":
             wanted = {dotted: LORA, ".".join([*place[:-1], "method"]): "lora"}
         if key == "gate":

@@ -13,17 +13,31 @@ import pytest
 from tiny import TEXT, tiny_model
 
 from residency.blocks import Blocks
+from residency.devices import How, settings
 from residency.embeddings import grow
 from residency.files import read_json, read_rows, write_json
+from residency.fingerprint import fingerprint
 from residency.lora import Lora, adapt
 from residency.section import Complaint
-from residency.train import Train, fit, train
+from residency.train import (
+    Train,
+    check,
+    fit,
+    measured,
+    only_where_learned,
+    prepared,
+    put,
+    train,
+    trial,
+    whole,
+)
 
 LENGTH = 48
 TRAIN = Train(
     method="full",
     lora=None,
     epochs=2,
+    steps=None,
     batch_tokens=4 * LENGTH,
     learning_rate=1e-2,
     schedule="cosine",
@@ -181,6 +195,214 @@ def test_a_micro_batch_that_is_no_number_is_refused(
     monkeypatch.setenv("RESIDENCY_MICRO_BATCH", "many")
     with pytest.raises(Complaint, match="RESIDENCY_MICRO_BATCH"):
         trained(TRAIN, tiny, pack, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("environment", "options"),
+    [
+        ({}, {}),
+        ({"RESIDENCY_ZERO": "2"}, {}),
+        pytest.param({"RESIDENCY_ZERO": "1"}, {}, marks=pytest.mark.slow),
+        pytest.param({"RESIDENCY_ZERO": "3"}, {}, marks=pytest.mark.slow),
+        pytest.param({"RESIDENCY_ZERO": "3"}, {"lora": True}, marks=pytest.mark.slow),
+        pytest.param({"RESIDENCY_ZERO": "2", "RESIDENCY_OFFLOAD": "1"}, {}, marks=pytest.mark.slow),
+        pytest.param({"RESIDENCY_ZERO": "3", "RESIDENCY_OFFLOAD": "1"}, {}, marks=pytest.mark.slow),
+        pytest.param({"RESIDENCY_ZERO": "3"}, {"precision": "bfloat16"}, marks=pytest.mark.slow),
+    ],
+)
+def test_two_processes_end_where_one_does(
+    tiny: Path,
+    pack: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    options: dict[str, Any],
+) -> None:
+    from safetensors.torch import load_file
+
+    if "RESIDENCY_ZERO" in environment:
+        pytest.importorskip("deepspeed", reason="the extra deepspeed is not installed")
+    adapters, tokenizer = {}, None
+    if options.get("lora"):
+        adapters = {"method": "lora", "lora": LORA.model_dump()}
+        tokenizer = grown(tiny, tmp_path / "tokenizer")
+    section = changed(TRAIN, **{k: v for k, v in options.items() if k != "lora"}, **adapters)
+    # Neither the step nor the last of an epoch can be shared out without blanks.
+    section = changed(section, batch_tokens=5 * LENGTH)
+    assert len(Blocks(pack)) % 5 % 2 == 0 != len(Blocks(pack)) % 5
+    alone = trained(section, tiny, pack, tmp_path / "alone", tokenizer)
+    monkeypatch.setenv("RESIDENCY_PROCESSES", "2")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    together = trained(section, tiny, pack, tmp_path / "together", tokenizer)
+    for key in "loss", "learning_rate", "tokens", "epoch":
+        assert [r[key] for r in alone] == pytest.approx([r[key] for r in together], abs=1e-3)
+    one = load_file(tmp_path / "alone" / "model.safetensors")
+    two = load_file(tmp_path / "together" / "model.safetensors")
+    assert {name: str(each.dtype) for name, each in two.items()} == dict.fromkeys(
+        one, "torch.float32"
+    )
+    if section.precision == "float32":
+        assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+    files = [path.name for path in sorted((tmp_path / "alone").iterdir())]
+    assert files == [path.name for path in sorted((tmp_path / "together").iterdir())]
+
+
+def test_no_more_processes_are_started_than_a_step_has_blocks(
+    tiny: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESIDENCY_PROCESSES", "2")
+    monkeypatch.setattr("residency.train.launch", lambda *_, **__: pytest.fail("launched"))
+    log = trained(
+        changed(TRAIN, batch_tokens=LENGTH, steps=2, epochs=None), tiny, pack, tmp_path / "out"
+    )
+    assert len(log) == 2
+
+
+def test_a_childs_complaint_reaches_the_user_as_one_line(
+    tiny: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESIDENCY_PROCESSES", "2")
+    with pytest.raises(Complaint, match=r"^training diverged at step [^\n]*$"):
+        trained(changed(TRAIN, learning_rate=1e30, warmup=0.0), tiny, pack, tmp_path / "out")
+
+
+def test_checkpointed_activations_do_not_change_the_loss(
+    tiny: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = trained(TRAIN, tiny, pack, tmp_path / "without")
+    monkeypatch.setenv("RESIDENCY_CHECKPOINT_ACTIVATIONS", "1")
+    twice = trained(TRAIN, tiny, pack, tmp_path / "twice")
+    assert [r["loss"] for r in without] == pytest.approx([r["loss"] for r in twice], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_compiled_layers_do_not_change_the_loss(
+    tiny: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = trained(TRAIN, tiny, pack, tmp_path / "without")
+    monkeypatch.setenv("RESIDENCY_COMPILE", "1")
+    compiled = trained(TRAIN, tiny, pack, tmp_path / "compiled")
+    assert [r["loss"] for r in without] == pytest.approx([r["loss"] for r in compiled], abs=1e-4)
+
+
+def test_a_trial_leaves_weights_gradients_and_random_numbers_as_they_were(
+    tiny: Path, pack: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    state = torch.get_rng_state()
+    hooks = only_where_learned(model)
+    trial(model, Blocks(pack), "bfloat16", 2, state_bytes=100)
+    for hook in hooks:
+        hook.remove()
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
+    assert all(each.grad is None for each in model.parameters())
+
+
+def test_a_micro_batch_without_memory_is_halved_and_activations_are_then_computed_twice(
+    tiny: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    def attempt(model: Any, _blocks: Any, _precision: str, size: int, **_: Any) -> None:
+        if not model.is_activation_checkpointing or size > 1:
+            raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr("residency.train.free_memory", lambda: 1e12)
+    monkeypatch.setattr("residency.train.trial", attempt)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    assert measured(model, TRAIN, Blocks(pack), settings(), How()) == (1, True)
+    monkeypatch.setenv("RESIDENCY_CHECKPOINT_ACTIVATIONS", "0")
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    with pytest.raises(Complaint, match="one block of 48 tokens does not fit"):
+        measured(model, TRAIN, Blocks(pack), settings(), How())
+
+
+def test_steps_end_a_training_where_they_are_told_to(
+    tiny: Path, pack: Path, tmp_path: Path
+) -> None:
+    epoch = math.ceil(len(Blocks(pack)) / 4)
+    whole_epochs = trained(TRAIN, tiny, pack, tmp_path / "epochs")
+    same = trained(changed(TRAIN, epochs=None, steps=2 * epoch), tiny, pack, tmp_path / "steps")
+    assert same == whole_epochs
+    summary = read_json(tmp_path / "steps" / "training.json")
+    assert summary == read_json(tmp_path / "epochs" / "training.json")
+    assert summary["epochs"] == 2
+    log = trained(changed(TRAIN, epochs=None, steps=epoch + 1), tiny, pack, tmp_path / "more")
+    summary = read_json(tmp_path / "more" / "training.json")
+    assert len(log) == summary["steps"] == epoch + 1
+    assert summary["epochs"] == (epoch + 1) / epoch
+    assert summary["learned"] == log[-1]["tokens"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs": None},
+        {"steps": 3},
+        {"method": "qlora"},
+        {"lora": LORA.model_dump()},
+    ],
+)
+def test_a_length_or_method_told_twice_or_not_at_all_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"epochs or steps|lora holds the adapters"):
+        changed(TRAIN, **values)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ({"counts": {"tokenizer": "0" * 64}}, "packed with another tokenizer"),
+        ({"counts": {"largest_token": 400}}, "holds token 400, the model knows 400"),
+        ({"config": {"max_position_embeddings": 16}}, r"context is 16; take at most 16"),
+        ({"config": {"text_config": {"max_position_embeddings": 9}}}, "context is 9"),
+        ({"train": {"method": "qlora", "lora": LORA.model_dump()}}, "takes a GPU"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_before_any_weights_are_read(
+    tiny: Path, pack: Path, tmp_path: Path, spoil: dict[str, Any], message: str
+) -> None:
+    import torch
+
+    if torch.cuda.is_available() and "train" in spoil:
+        pytest.skip("there is a GPU")
+    parent = Path(shutil.copytree(tiny, tmp_path / "parent"))
+    (parent / "model.safetensors").write_bytes(b"nothing to read")
+    config = read_json(parent / "config.json") | spoil.get("config", {})
+    write_json(parent / "config.json", config)
+    counts = read_json(pack / "counts.json") | spoil.get("counts", {})
+    write_json(pack / "counts.json", counts)
+    with pytest.raises(Complaint, match=message):
+        trained(changed(TRAIN, **spoil.get("train", {})), parent, pack, tmp_path / "out")
+
+
+def test_a_pack_of_the_same_tokenizer_is_taken_however_it_was_saved(
+    tiny: Path, pack: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    coder = AutoTokenizer.from_pretrained(tiny)
+    coder("x", truncation=True, max_length=3)  # leaves its mark in the file
+    coder.save_pretrained(tmp_path / "again")
+    counts = read_json(pack / "counts.json") | {"tokenizer": fingerprint(tmp_path / "again")}
+    write_json(pack / "counts.json", counts)
+    check(TRAIN, tiny, None, pack)
+
+
+def test_weights_put_into_a_fresh_model_make_it_the_trained_one(tiny: Path, pack: Path) -> None:
+    section = changed(TRAIN, method="lora", lora=LORA.model_dump())
+    model, _ = prepared(section, tiny, None, quantised=False)
+    fit(model, section, Blocks(pack), pack)
+    again, adapters = prepared(section, tiny, None, quantised=False)
+    put(again, whole(model))
+    assert logits(again).equal(logits(model))
+    assert logits(adapters.merge_and_unload()).allclose(logits(model), atol=1e-5)
 
 
 def test_documents_in_one_block_are_learned_as_if_each_had_its_own(
