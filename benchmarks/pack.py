@@ -109,6 +109,7 @@ def grown(megabytes: float, file: Path) -> Path:
 
 
 def coder(tokenizer: Path) -> Any:
+    """A folder's tokenizer."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
