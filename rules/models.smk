@@ -65,6 +65,7 @@ rule pack:
         "logs/pack/{model}.log",
     benchmark:
         "benchmarks/runs/pack/{model}.tsv"
+    threads: workflow.cores
     resources:
         mem_mb=8000,
         runtime=240,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny import tiny_model
 
-from residency.prompts import answer, ask, prompt, reply, stop
+from residency.prompts import answer, ask, check_template, lessons, prompt, reply, stop
 from residency.records import Question
 from residency.section import Complaint
 
@@ -112,3 +112,104 @@ def test_a_template_that_leaves_out_the_question_is_refused(tokenizer: Any) -> N
     tokenizer.chat_template = "Hello"
     with pytest.raises(Complaint, match="shows the user's message 0 times"):
         prompt(tokenizer, "Which?", None)
+
+
+def taught(question: Question, *, explain: bool = False) -> list[tuple[str, str]]:
+    return lessons(question, "shown", explain=explain)
+
+
+@pytest.mark.parametrize("kind", ["single", "multiple", "judgement"])
+def test_a_choice_is_learned_as_it_is_asked(kind: Any) -> None:
+    question = replace(QUESTION, kind=kind)
+    assert taught(question) == [(ask(question, "shown"), "The kidney")]
+
+
+def test_each_proposition_is_judged_by_itself() -> None:
+    question = replace(QUESTION, kind="propositions", answers=(0, 2), explanation="Because.")
+    assert taught(question, explain=True) == [
+        (f"{question.asked}\nThe heart\n(True or false?)", "True"),
+        (f"{question.asked}\nThe kidney\n(True or false?)", "False"),
+        (f"{question.asked}\nThe lung\n(True or false?)", "True"),
+    ]
+    assert [told for _, told in taught(replace(question, answers=()))] == ["False"] * 3
+
+
+def test_an_open_question_has_its_reference_for_an_answer_or_else_its_explanation() -> None:
+    bare = replace(QUESTION, kind="open", options=(), answers=())
+    assert taught(replace(bare, reference="Kidneys.")) == [(bare.asked, "Kidneys.")]
+    assert taught(replace(bare, explanation="Renal."), explain=True) == [(bare.asked, "Renal.")]
+    assert taught(bare) == []
+
+
+@pytest.mark.parametrize("form", ["single", "propositions", "open"])
+def test_a_progressive_question_is_learned_as_its_form(form: Any) -> None:
+    plain = replace(QUESTION, kind=form, reference="Kidneys.")
+    case = replace(plain, kind="progressive", form=form, facts=("A man of 60.",), order=2)
+    assert taught(case) == taught(plain) != []
+
+
+def test_a_progressive_question_of_no_form_teaches_nothing() -> None:
+    assert taught(replace(QUESTION, kind="progressive")) == []
+
+
+def test_an_explanation_is_asked_for_and_follows_the_answer_where_there_is_one() -> None:
+    question = replace(QUESTION, explanation="It filters.")
+    ((user, told),) = taught(question, explain=True)
+    assert user == f"{ask(question, 'shown')}\n(Explain your answer.)"
+    assert told == "The kidney\n\nIt filters."
+    assert taught(question) == taught(QUESTION, explain=True) == taught(QUESTION)
+
+
+def test_a_question_without_a_right_answer_teaches_nothing() -> None:
+    assert taught(replace(QUESTION, answers=())) == []
+
+
+def test_a_template_that_asks_and_answers_alike_is_taken(tokenizer: Any) -> None:
+    check_template(tokenizer, None)
+    check_template(tokenizer, "Be brief.")
+
+
+TURNS = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
+OPENED = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+BROKEN = {
+    # The answer is left out: all that could be learned is masked.
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}"
+    "<|im_end|>{% endfor %}": "shows the assistant's answer 0 times, expected once",
+    TURNS + "{{ m['content'] }}<|im_end|>\n{% endfor %}": "user's message 2 times",
+    # What opens an answer is not how answers open.
+    TURNS + "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}": "<|im_start|>model",
+    # Nothing opens an answer.
+    TURNS + "<|im_end|>\n{% endfor %}": "opening where add_generation_prompt is true",
+    # Nothing stops an answer, or a word does.
+    TURNS + "{% endfor %}" + OPENED: "never learn to stop",
+    TURNS + "\nEND\n{% endfor %}" + OPENED: "found? no: 'END' follows",
+}
+BROKEN[TURNS + "\nEND\n{% endfor %}" + OPENED] = r"'\nEND\n' follows an answer"
+
+
+@pytest.mark.parametrize(("template", "message"), BROKEN.items())
+def test_a_template_that_cannot_be_learned_by_is_named(
+    tokenizer: Any, folder: Path, template: str, message: str
+) -> None:
+    tokenizer.chat_template = template
+    with pytest.raises(Complaint) as complaint:
+        check_template(tokenizer, None)
+    told = str(complaint.value)
+    assert message in told
+    assert str(folder) in told
+    assert "another" in told  # the cure
+
+
+def test_a_template_is_named_by_its_file(tokenizer: Any, folder: Path) -> None:
+    tokenizer.chat_template = TURNS + "{% endfor %}" + OPENED
+    with pytest.raises(Complaint) as complaint:
+        check_template(tokenizer, None)
+    assert (folder / "chat_template.jinja").is_file()
+    assert str(complaint.value).startswith(f"{folder / 'chat_template.jinja'}: ")
+
+
+def test_a_tokenizer_without_a_template_is_told_where_to_put_one(tokenizer: Any) -> None:
+    tokenizer.chat_template = None
+    with pytest.raises(Complaint, match=r"no chat template.*put one into the folder"):
+        check_template(tokenizer, None)
