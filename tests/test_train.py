@@ -101,8 +101,10 @@ def blocks_of(blocks: list[Any], folder: Path) -> Path:
 
 
 def trained(section: Train, parent: Path, pack: Path, out: Path, tokenizer: Any = None) -> Any:
-    """The log of a training."""
+    """The log of a training, on a pack that says it was packed with the right tokenizer."""
     out.mkdir()
+    counts = {"tokenizer": fingerprint(tokenizer or parent)} | read_json(pack / "counts.json")
+    write_json(pack / "counts.json", counts)
     train(section, parent, tokenizer, pack, out)
     return list(read_rows(out / "log.jsonl"))
 
