@@ -231,7 +231,7 @@ def test_two_processes_end_where_one_does(
     section = changed(TRAIN, **{k: v for k, v in options.items() if k != "lora"}, **adapters)
     # Neither the step nor the last of an epoch can be shared out without blanks.
     section = changed(section, batch_tokens=5 * LENGTH)
-    assert len(Blocks(pack)) % 5 % 2 == 0 != len(Blocks(pack)) % 5
+    assert len(Blocks(pack / "train")) % 5 % 2 == 0 != len(Blocks(pack)) % 5
     alone = trained(section, tiny, pack, tmp_path / "alone", tokenizer)
     monkeypatch.setenv("RESIDENCY_PROCESSES", "2")
     for name, value in environment.items():
@@ -298,7 +298,7 @@ def test_a_trial_leaves_weights_gradients_and_random_numbers_as_they_were(
     before = {name: each.clone() for name, each in model.state_dict().items()}
     state = torch.get_rng_state()
     hooks = only_where_learned(model)
-    trial(model, Blocks(pack), "bfloat16", 2, state_bytes=100)
+    trial(model, Blocks(pack / "train"), "bfloat16", 2, state_bytes=100)
     for hook in hooks:
         hook.remove()
     assert torch.equal(state, torch.get_rng_state())
@@ -319,17 +319,17 @@ def test_a_micro_batch_without_memory_is_halved_and_activations_are_then_compute
     monkeypatch.setattr("residency.train.free_memory", lambda: 1e12)
     monkeypatch.setattr("residency.train.trial", attempt)
     model = AutoModelForCausalLM.from_pretrained(tiny)
-    assert measured(model, TRAIN, Blocks(pack), settings(), How()) == (1, True)
+    assert measured(model, TRAIN, Blocks(pack / "train"), settings(), How()) == (1, True)
     monkeypatch.setenv("RESIDENCY_CHECKPOINT_ACTIVATIONS", "0")
     model = AutoModelForCausalLM.from_pretrained(tiny)
     with pytest.raises(Complaint, match="one block of 48 tokens does not fit"):
-        measured(model, TRAIN, Blocks(pack), settings(), How())
+        measured(model, TRAIN, Blocks(pack / "train"), settings(), How())
 
 
 def test_steps_end_a_training_where_they_are_told_to(
     tiny: Path, pack: Path, tmp_path: Path
 ) -> None:
-    epoch = math.ceil(len(Blocks(pack)) / 4)
+    epoch = math.ceil(len(Blocks(pack / "train")) / 4)
     whole_epochs = trained(TRAIN, tiny, pack, tmp_path / "epochs")
     same = trained(changed(TRAIN, epochs=None, steps=2 * epoch), tiny, pack, tmp_path / "steps")
     assert same == whole_epochs
@@ -400,7 +400,7 @@ def test_a_pack_of_the_same_tokenizer_is_taken_however_it_was_saved(
 def test_weights_put_into_a_fresh_model_make_it_the_trained_one(tiny: Path, pack: Path) -> None:
     section = changed(TRAIN, method="lora", lora=LORA.model_dump())
     model, _ = prepared(section, tiny, None, quantised=False)
-    fit(model, section, Blocks(pack), pack)
+    fit(model, section, Blocks(pack / "train"), pack)
     again, adapters = prepared(section, tiny, None, quantised=False)
     put(again, whole(model))
     assert logits(again).equal(logits(model))
