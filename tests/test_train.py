@@ -32,6 +32,7 @@ TRAIN = Train(
     max_grad_norm=1.0,
     precision="float32",
     seed=7,
+    keep=[],
 )
 LORA = Lora(rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "up_proj"], full=["embed_tokens"])
 

@@ -21,7 +21,7 @@ from residency import step
 from residency.charts import Estimate, curve, drawing, forest
 from residency.files import read_json, read_rows, write_file, write_json
 from residency.intervals import mcnemar, paired_bootstrap, wilson
-from residency.section import Complaint, Section, Seed
+from residency.section import Complaint, Section, Seed, called
 
 EXAMPLES = 3  # rejected items shown for each reason
 SAMPLES = 6  # questions shown for each evaluation
@@ -123,7 +123,7 @@ def _sitting(folder: Path, confidence: float) -> Sitting:
     scores = read_json(folder / "scores.json")
     correct = sum(row["correct"] for row in rows.values())
     score = _score(correct, len(rows), confidence)
-    return Sitting(model=folder.name, rows=rows, scores=scores, score=score)
+    return Sitting(model=called(folder.name), rows=rows, scores=scores, score=score)
 
 
 def _score(correct: int, questions: int, confidence: float) -> Score:

@@ -17,15 +17,15 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from residency import step
-from residency.blocks import Blocks, collate
+from residency import checkpoints, step
+from residency.blocks import Blocks
 from residency.card import quoted, table, write_card
 from residency.devices import large_pages, micro_batch
 from residency.embeddings import grow
 from residency.files import read_json, write_json, write_rows
 from residency.lora import Lora, adapt
-from residency.progress import logging
-from residency.section import Complaint, Section, Seed, Share
+from residency.progress import Watch, logging, trackers
+from residency.section import Complaint, Percent, Section, Seed, Share
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -48,6 +48,10 @@ class Train(Section):
         description="Of the forward and backward pass (autocast); weights stay float32."
     )
     seed: Seed = Field(description="Seed of data order, dropout and new embeddings.")
+    keep: list[Percent] = Field(
+        description="Shares of all steps, such as 50%, after which the weights are kept too; "
+        "evaluations name them <model>@50%."
+    )
 
     @model_validator(mode="after")
     def _lora_if_lora(self) -> Train:
@@ -82,12 +86,15 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
 
     adapters = None if train.lora is None else adapt(model, train.lora)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    log = fit(model, train, blocks, out)
+    inputs = [parent, pack] if tokenizer is None else [parent, pack, tokenizer]
+    state = checkpoints.work(pack.name, train, inputs)
+    log = fit(model, train, blocks, state)
     if adapters is not None:
         model = adapters.merge_and_unload()
     model.config.use_cache = True
     model.save_pretrained(out)
     coder.save_pretrained(out)
+    checkpoints.put_kept(state, train.keep, coder, out)
 
     counts = read_json(pack / "counts.json")["kept"]
     summary = _summary(log, counts, train.epochs) | {
@@ -111,12 +118,17 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
             table(("result", "value"), summary.items()),
         ],
     )
+    checkpoints.finish(state)
 
 
 def fit(
     model: Any, train: Train, blocks: Blocks, out: Path, callbacks: Sequence[Any] = ()
 ) -> list[dict[str, float]]:
-    """Train the model in place; the rows of its log. `out`: a folder that Trainer may look at."""
+    """Train the model in place; the rows of its log.
+
+    `out`: a folder for the state on the way, from which it goes on where there is a checkpoint.
+    Raises SystemExit with status 75 where a signal stopped it.
+    """
     import torch
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
@@ -142,32 +154,46 @@ def fit(
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
-        report_to="none",
+        report_to=trackers() or "none",
+        run_name=out.parent.name,
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would copy the model per step
     log: list[dict[str, float]] = []
     learned = [0]
+    writing: list[int] = []
+    watch = Watch(blocks)
 
     def loss(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
         targets = labels[labels != -100]
         learned[0] += len(targets)
         total = torch.nn.functional.cross_entropy(outputs.logits, targets, reduction="sum")
+        watch.lost(total / max(len(targets), 1))
         return total / num_items_in_batch.clamp(min=1)
 
     trainer = Trainer(
         model,
         arguments,
-        data_collator=collate,
-        train_dataset=blocks,
+        data_collator=watch.gathered,
+        train_dataset=watch,
         compute_loss_func=loss,
-        callbacks=[logging(log, learned, steps, blocks), *callbacks],
+        callbacks=[logging(log, learned, steps, watch, out), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(checkpoints.keeping(out, train.keep, trainer))
     hooks = only_where_learned(model)
-    trainer.train()
+    last = checkpoints.latest(out)
+    if last is not None:
+        checkpoints.resumed(last, log)
+
+        learned[0] = int(log[-1]["tokens"])
+    with checkpoints.stoppable() as stopping, checkpoints.full_disk(out, writing):
+        trainer.add_callback(checkpoints.saving(out, log, stopping, writing))
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     for hook in hooks:
         hook.remove()
+    if len(log) < steps:
+        raise checkpoints.paused(len(log), steps)
     return log
 
 
@@ -256,4 +282,4 @@ def _summary(log: list[dict[str, float]], counts: dict[str, int], epochs: int) -
 
 
 if __name__ == "__main__":
-    step.run(train, Train)
+    step.run(train, Train, checkpoints.forget)
