@@ -114,12 +114,12 @@ def resumed(checkpoint: Path, log: list[dict[str, float]]) -> None:
 
 
 def saving(
-    folder: Path, log: list[dict[str, float]], stopping: Callable[[], bool], writing: list[int]
+    folder: Path, log: list[dict[str, float]], stopping: Callable[[], bool], writing: list[str]
 ) -> Any:
     """A TrainerCallback that keeps the state of the training in `folder`.
 
     Every RESIDENCY_CHECKPOINT_MINUTES, and when `stopping` says so: then training stops too. All
-    processes do so after the same step. `writing` holds its number while it is written.
+    processes do so after the same step. `writing` says what is written, while it is.
     """
     from transformers import TrainerCallback
 
@@ -132,7 +132,7 @@ def saving(
             wish = _agreed(_STOP if stopping() else _SAVE if due else 0, args.device)
             if wish and state.global_step < state.max_steps:
                 control.should_save = True
-                writing.append(state.global_step)
+                writing.append(f"the state after step {state.global_step}")
                 control.should_training_stop |= wish == _STOP
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
@@ -165,7 +165,7 @@ def keeping(folder: Path, shares: Sequence[str], trainer: Any) -> Any:
                 weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
                 if state.is_world_process_zero:
                     with (
-                        full_disk(folder, [state.global_step]),
+                        full_disk(folder, [f"the weights after {share}"]),
                         building(folder / "kept" / share[:-1]) as out,
                     ):
                         _save(trainer.model, weights, out)
@@ -232,10 +232,10 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def full_disk(folder: Path, writing: list[int]) -> Iterator[None]:
-    """Turn an error while the state of a step is written into a Complaint that says what is left.
+def full_disk(folder: Path, writing: list[str]) -> Iterator[None]:
+    """Turn an error while something is written into a Complaint that says what is left.
 
-    `writing`: the step, or nothing while nothing is written.
+    `folder`: the state of the training; `writing`: what is written, or nothing meanwhile.
     """
     from safetensors import SafetensorError
 
@@ -252,8 +252,8 @@ def full_disk(folder: Path, writing: list[int]) -> Iterator[None]:
                 shutil.rmtree(checkpoint, ignore_errors=True)
         reason = str(error).strip().partition("\n")[0]
         raise Complaint(
-            f"{folder}: the state after step {writing[0]} could not be written: {reason} "
-            f"({shutil.disk_usage(folder).free / 1e9:.1f} GB are free); "
+            f"{folder}: {writing[0]} could not be written: {reason} "
+            f"({shutil.disk_usage(_there(folder)).free / 1e9:.1f} GB are free there); "
             + (f"{last.name} is whole" if last else "there is none before it")
             + ": make room, or name a larger disk in RESIDENCY_WORK, and run the same command again"
         ) from error
@@ -281,6 +281,11 @@ def forget(artifact: Path) -> None:
         for folder in (mark.parent, mark.parent.parent):
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _there(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    return next(each for each in (path, *path.absolute().parents) if each.exists())
 
 
 def _root() -> Path:

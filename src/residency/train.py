@@ -92,9 +92,10 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     if adapters is not None:
         model = adapters.merge_and_unload()
     model.config.use_cache = True
-    model.save_pretrained(out)
-    coder.save_pretrained(out)
-    checkpoints.put_kept(state, train.keep, coder, out)
+    with checkpoints.full_disk(state, ["the model"]):
+        model.save_pretrained(out)
+        coder.save_pretrained(out)
+        checkpoints.put_kept(state, train.keep, coder, out)
 
     counts = read_json(pack / "counts.json")["kept"]
     summary = _summary(log, counts, train.epochs) | {
@@ -161,7 +162,7 @@ def fit(
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would copy the model per step
     log: list[dict[str, float]] = []
     learned = [0]
-    writing: list[int] = []
+    writing: list[str] = []
     watch = Watch(blocks)
 
     def loss(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
