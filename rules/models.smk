@@ -74,7 +74,10 @@ rule pack:
 
 
 rule train:
-    """Turn a parent's weights and packed data into a model."""
+    """Turn a parent's weights and packed data into a model.
+
+    Clusters warn all processes of a job; only the training heeds it, saves its state and stops.
+    """
     input:
         needs("train-{model}"),
     output:
@@ -90,4 +93,4 @@ rule train:
         mem_mb=8000,
         runtime=1440,
     shell:
-        build("train-{wildcards.model}")
+        f"trap '' TERM USR1; {build('train-{wildcards.model}')}"

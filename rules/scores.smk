@@ -11,6 +11,8 @@ rule evaluate:
         "logs/evaluate/{evaluation}-{model}.log",
     benchmark:
         "benchmarks/runs/evaluate/{evaluation}-{model}.tsv"
+    wildcard_constraints:
+        model="[a-z0-9_]+(-[0-9]+)?",  # resident-50 is what resident was after half of its steps
     threads: workflow.cores
     resources:
         mem_mb=6000,

@@ -9,6 +9,13 @@ import pytest
 from project import Project, tiny_project
 
 
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which trainings keep their state."""
+    monkeypatch.setenv("RESIDENCY_WORK", str(tmp_path / "work"))
+    return tmp_path / "work"
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A tiny project, built once by `snakemake eval` and committed; do not change it."""

@@ -162,6 +162,7 @@ def tiny_params() -> dict[str, Any]:
         if "train" in model:
             model["pack"]["length"] = 64
             model["train"].update(epochs=1, batch_tokens=8192, precision="float32")
+    params["models"]["resident"]["train"]["keep"] = ["50%"]
     for questions in params["questions"].values():
         questions["writer"].update(cloze=1)
     for tokenizer in params["tokenizers"].values():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from project import REPOSITORY
 
 from residency import declaration, graph
-from residency.charts import Estimate, _ticks, curve, curves, drawing, forest, links, tangent
+from residency.charts import Estimate, _ticks, along, curve, curves, drawing, forest, links, tangent
 
 SVG = "{http://www.w3.org/2000/svg}"
 STAGES = {
@@ -138,3 +138,20 @@ def test_a_tangent_touches_the_curve_at_the_point_named_and_stays_in_the_frame(a
     assert abs((y - y0) * (x1 - x0) - (y1 - y0) * (x - x0)) < 0.2 * (x1 - x0)
     assert min(y0, y1) >= 14
     assert max(y0, y1) <= 260 - 24
+
+
+def test_scores_along_a_training_stand_in_its_order_with_their_intervals() -> None:
+    points = [
+        (0, Estimate("base", 30.0, 20.0, 40.0)),
+        (50, Estimate("<b>@50%", 45.0, 35.0, 55.0)),
+        (100, Estimate("<b>", 60.0, 50.0, 70.0)),
+    ]
+    chart = ET.fromstring(along(points, "Scores"))
+    dots = [each for each in chart.iter() if each.tag.endswith("circle")]
+    titles = [each[0].text for each in dots]
+    assert titles == ["base: 30.0 %", "<b>@50%: 45.0 %", "<b>: 60.0 %"]
+    xs, ys = ([float(dot.attrib[key]) for dot in dots] for key in ("cx", "cy"))
+    assert xs == sorted(xs)
+    assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
+    assert ys == sorted(ys, reverse=True)
+    assert len([each for each in chart.iter() if each.attrib.get("class") == "bar"]) == 3

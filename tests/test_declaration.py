@@ -111,6 +111,20 @@ def test_a_gate_that_would_find_nothing_to_measure_is_refused(
         ),
         (setting("models.reader.from", "reader"), ["a cycle: reader from reader"]),
         (
+            setting("evaluations.finals.models", ["resident@55%"]),
+            ["evaluations.finals.models: 'resident@55%' is not kept", "models.resident.train.keep"],
+        ),
+        (
+            setting("evaluations.finals.models", ["smollm2@50%"]),
+            ["evaluations.finals.models: 'smollm2@50%': smollm2 is not trained here"],
+        ),
+        (
+            setting("evaluations.finals.models", ["residnt@50%"]),
+            ["evaluations.finals.models: there is no 'residnt' in models; did you mean 'resident'"],
+        ),
+        (setting("models.resident.train.keep", ["100%"]), ["models.resident.train.keep", "'100%'"]),
+        (setting("models.resident.train.keep", ["5%", "5%"]), ["train.keep: '5%' stands 2 times"]),
+        (
             setting("tokenizers.clinical.base", "resident"),
             ["a cycle", "reader", "resident"],
         ),
@@ -284,3 +298,13 @@ def test_dvc_reads_values_as_we_do(tmp_path: Path) -> None:
     values = "1e-3 1.0e-3 0.0001 1E5 .5 012 0o14 0x1F 1_000 12:30 no yes on null ~ .inf '1' é 五"
     path.write_text("".join(f"{n}: {value}\n" for n, value in enumerate(values.split())))
     assert repr(load_path(str(path), LocalFileSystem())) == repr(declaration._read(path))
+
+
+def test_the_nearest_kept_checkpoint_is_named(place: Path) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        values["models"]["resident"]["train"]["keep"] = ["25%", "50%"]
+        values["evaluations"]["finals"]["models"] = ["resident@55%"]
+
+    assert "did you mean 'resident@50%'? known: resident@25%, resident@50%" in complaint(
+        place, edit
+    )

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import REPOSITORY
+from project import REPOSITORY, tiny_params
 
 from residency import declaration, graph
 
@@ -109,3 +109,15 @@ def test_data_steps_say_how_they_are_used_without_torch(step: str) -> None:
     )
     assert f"python -m residency.{step}" in done.stdout
     assert "| torch\n" not in done.stderr
+
+
+def test_a_candidate_on_its_way_is_read_from_inside_its_model() -> None:
+    params = tiny_params()
+    params["evaluations"]["finals"]["models"] = ["smollm2", "resident@50%"]
+    (stage,) = [
+        stage
+        for stage in graph.stages(declaration.Declaration.model_validate(params))
+        if stage.name == "evaluate-finals-resident-50"
+    ]
+    assert stage.inputs["model"] == [Path("build/models/resident/checkpoints/50")]
+    assert stage.out == Path("build/evaluations/finals/resident-50")

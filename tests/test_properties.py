@@ -65,6 +65,9 @@ OTHERWISE: dict[str, Any] = {
     "models.reader.tokenizer": None,
     "models.resident.from": "smollm2",
     "models.resident.tokenizer": "clinical",
+    "models.reader.train.keep": ["25%", "50%"],
+    "models.resident.train.keep": ["50%", "75%"],
+    "evaluations.finals.models": ["smollm2", "resident", "resident@50%"],
 }
 BY_KEY: dict[str, Any] = {
     "encoding": {"utf-8": "gb18030", None: "utf-8"},

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import math
 import random
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -381,3 +382,20 @@ def test_at_most_three_examples_are_shown_of_each_reason(tmp_path: Path) -> None
     inputs = build(tmp_path / "build", text="one dropped paragraph")
     html = (written(tmp_path, **inputs) / "report.html").read_text()
     assert html.count("one dropped paragraph") == 1 + 3 + 3 * 3
+
+
+def test_scores_along_a_training_are_drawn_from_its_parents_to_its_own(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    kept = tmp_path / "build/evaluations/finals/resident-50"
+    sit(kept, 400, 0.5)
+    inputs["evaluations"].insert(2, kept)
+    out = written(tmp_path, **inputs)
+    page = (out / "report.html").read_text()
+    assert page.count("Accuracy of resident on finals along its training") == 1
+    titles = re.findall(r"<title>([a-z0-9@%]+): [0-9.]+ %</title>", page)
+    assert titles == ["reader", "resident@50%", "resident"]
+    assert "resident@50%" in read_json(out / "metrics.json")["finals"]
+    assert (
+        "along its training"
+        not in (written(tmp_path / "none", **build(tmp_path / "other")) / "report.html").read_text()
+    )

@@ -5,6 +5,8 @@ import math
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ TRAIN = Train(
     precision="float32",
     seed=7,
     gate=None,
+    keep=[],
 )
 LORA = Lora(rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "up_proj"], full=["embed_tokens"])
 
@@ -73,6 +76,13 @@ def pack(documents: list[list[int]], tmp_path: Path) -> Path:
     return blocks_of(list(zip(documents[::2], documents[1::2], strict=False)), tmp_path / "pack")
 
 
+@cache
+def tinys_fingerprint() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        tiny_model(Path(folder))
+        return fingerprint(Path(folder))
+
+
 def blocks_of(blocks: list[Any], folder: Path) -> Path:
     """A pack in which the last half of each document's tokens is learned."""
     shape = (len(blocks), LENGTH)
@@ -95,7 +105,13 @@ def blocks_of(blocks: list[Any], folder: Path) -> Path:
     kept = {"blocks": len(blocks), "tokens": used, "learned": int(loss.sum()), "bytes": 3 * used}
     write_json(
         folder / "counts.json",
-        {"largest_token": int(tokens.max()), "kept": kept, "parts": {}, "rejected": {}},
+        {
+            "largest_token": int(tokens.max()),
+            "tokenizer": tinys_fingerprint(),
+            "kept": kept,
+            "parts": {},
+            "rejected": {},
+        },
     )
     return folder
 
@@ -103,7 +119,7 @@ def blocks_of(blocks: list[Any], folder: Path) -> Path:
 def trained(section: Train, parent: Path, pack: Path, out: Path, tokenizer: Any = None) -> Any:
     """The log of a training, on a pack that says it was packed with the right tokenizer."""
     out.mkdir()
-    counts = {"tokenizer": fingerprint(tokenizer or parent)} | read_json(pack / "counts.json")
+    counts = read_json(pack / "counts.json") | {"tokenizer": fingerprint(tokenizer or parent)}
     write_json(pack / "counts.json", counts)
     train(section, parent, tokenizer, pack, out)
     return list(read_rows(out / "log.jsonl"))
@@ -231,7 +247,7 @@ def test_two_processes_end_where_one_does(
     section = changed(TRAIN, **{k: v for k, v in options.items() if k != "lora"}, **adapters)
     # Neither the step nor the last of an epoch can be shared out without blanks.
     section = changed(section, batch_tokens=5 * LENGTH)
-    assert len(Blocks(pack / "train")) % 5 % 2 == 0 != len(Blocks(pack)) % 5
+    assert len(Blocks(pack / "train")) % 5 % 2 == 0 != len(Blocks(pack / "train")) % 5
     alone = trained(section, tiny, pack, tmp_path / "alone", tokenizer)
     monkeypatch.setenv("RESIDENCY_PROCESSES", "2")
     for name, value in environment.items():

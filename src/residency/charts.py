@@ -2,6 +2,7 @@
 
     forest      estimates with intervals, one line each
     curve       one series over steps; curves: two of them
+    along       estimates with intervals over the share of a training
     tangent     one series over what it costs, and a price that touches it
     drawing     the stages of dvc.yaml as a graph; also stands alone as a file
 
@@ -158,6 +159,39 @@ class _Frame(NamedTuple):
 def _series(placed: Sequence[tuple[float, float]], other: str = "") -> Markup:
     points = " ".join(f"{x},{y}" for x, y in placed)
     return Markup('<polyline class="series{}" points="{}"/>').format(other, points)
+
+
+def along(points: Sequence[tuple[float, Estimate]], label: str) -> Markup:
+    """Estimates with their intervals over the share of a training, in percent from 0 to 100."""
+    width, height, left, top = 360, 200, 46, 14
+    right, bottom = width - 16, height - 24
+    ends = [end for _, each in points for end in each[1:]]
+    ys = _ticks(min(ends), max(ends), about=4)
+
+    def up(value: float) -> float:
+        return round(top + bottom - _place(value, ys, top, bottom), 1)
+
+    xs = [(_place(x, [0, 100], left, right), f"{x} %") for x in (0, 25, 50, 75, 100)]
+    parts = _grid(xs, top, bottom)
+    for tick in ys:
+        parts += [
+            _line("grid", left, up(tick), right, up(tick)),
+            _text("tick end", left - 6, up(tick) + 4, f"{tick:g}"),
+        ]
+    placed = [(_place(x, [0, 100], left, right), each) for x, each in points]
+    parts.append(
+        Markup('<polyline class="series" points="{}"/>').format(
+            " ".join(f"{x},{up(each.value)}" for x, each in placed)
+        )
+    )
+    for x, each in placed:
+        parts += [
+            _line("bar", x, up(each.low), x, up(each.high)),
+            Markup('<circle class="dot" cx="{}" cy="{}" r="4"><title>{}</title></circle>').format(
+                x, up(each.value), f"{each.name}: {each.value:.1f} %"
+            ),
+        ]
+    return _svg(width, height, "chart", label, parts)
 
 
 def links(stages: dict[str, Any]) -> list[tuple[str, str]]:

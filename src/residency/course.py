@@ -46,6 +46,11 @@ class Course:
         at = step * self.per_step + place
         return int(self.order[at]) if place < self.per_step and at < len(self.blocks) else None
 
+    def volume(self, step: int) -> int:
+        """Bytes of the text that is learned in a step of this epoch, counted from 0."""
+        at = step * self.per_step
+        return int(self.blocks.bytes[self.order[at : at + self.per_step]].sum())
+
     def __getitem__(self, item: int) -> tuple[npt.NDArray[np.integer[Any]], ...]:
         row = self.row(item)
         if row is not None:

@@ -35,7 +35,7 @@ from residency.ingest import Source
 from residency.pack import Pack
 from residency.prompts import ASKED
 from residency.report import Report
-from residency.section import Complaint, Name, Section, nearest, told_by
+from residency.section import Candidate, Complaint, Name, Section, nearest, told_by
 from residency.splits import may_hold
 from residency.train import Train
 from residency.write import Questions
@@ -67,9 +67,10 @@ class Evaluation(Section):
 
     exam: Name = Field(description="The exam.")
     split: Literal["train", "dev", "test"] = Field(description="Which of its splits.")
-    models: list[Name] = Field(
+    models: list[Candidate] = Field(
         min_length=1,
-        description="The candidates; the report compares each with the first and the one before.",
+        description="The candidates, each a model or what one was on its way, such as "
+        "resident@50%; the report compares each with the first and the one before.",
     )
     protocol: Likelihood = Field(description="How a model is asked, and its answer read.")
 
@@ -186,9 +187,27 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
         if isinstance(model, Trained):
             yield from _objective(f"models.{name}.pack", model.pack)
             yield from _unmeasured(f"models.{name}", model)
+    yield from _unkept(declaration)
     yield from _empty_splits(declaration)
     yield from _unasked(declaration)
     yield from _cycles(declaration)
+
+
+def _unkept(declaration: Declaration) -> Iterator[str]:
+    """Candidates on their way whose weights no model keeps."""
+    for name, evaluation in declaration.evaluations.items():
+        for candidate in evaluation.models:
+            model, _, share = candidate.partition("@")
+            made = declaration.models.get(model)
+            kept = made.train.keep if isinstance(made, Trained) else []
+            if made and share and share not in kept:
+                hint = nearest(candidate, [f"{model}@{each}" for each in kept])
+                yield (
+                    f"evaluations.{name}.models: {candidate!r} is not kept; {hint}; "
+                    f"models.{model}.train.keep says what is"
+                    if isinstance(made, Trained)
+                    else f"evaluations.{name}.models: {candidate!r}: {model} is not trained here"
+                )
 
 
 def _empty_splits(declaration: Declaration) -> Iterator[str]:
@@ -288,7 +307,8 @@ def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Itera
                 yield from of(place, [model.pack.general.corpus], "corpora")
     for name, evaluation in declaration.evaluations.items():
         yield from of(f"evaluations.{name}.exam", [evaluation.exam], "exams")
-        yield from of(f"evaluations.{name}.models", evaluation.models, "models")
+        candidates = [candidate.partition("@")[0] for candidate in evaluation.models]
+        yield from of(f"evaluations.{name}.models", candidates, "models")
 
 
 def _decontaminations(declaration: Declaration) -> Iterator[tuple[str, Decontaminate]]:
@@ -309,6 +329,9 @@ def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
     for name, fertility in declaration.fertility.items():
         yield f"fertility.{name}.corpora", fertility.corpora
         yield f"fertility.{name}.exams", fertility.exams
+    for name, model in declaration.models.items():
+        if isinstance(model, Trained):
+            yield f"models.{name}.train.keep", model.train.keep
     for name, evaluation in declaration.evaluations.items():
         yield f"evaluations.{name}.models", evaluation.models
 

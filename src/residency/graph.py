@@ -27,7 +27,7 @@ from residency.declaration import Adopted, Declaration, Trained
 from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
 from residency.files import write_file
-from residency.section import Complaint
+from residency.section import Complaint, placed
 from residency.step import complaints
 
 PARAMS = Path("params.yaml")
@@ -214,14 +214,17 @@ def _tokenizer(declaration: Declaration, name: str) -> Path:
 
 def _evaluations(declaration: Declaration) -> Iterator[Stage]:
     for name, evaluation in declaration.evaluations.items():
-        for model in evaluation.models:
+        for candidate in evaluation.models:
+            place = placed(candidate)
+            model, _, share = place.partition("-")
+            kept = ["checkpoints", share] if share else []
             yield Stage(
-                name=f"evaluate-{name}-{model}",
+                name=f"evaluate-{name}-{place}",
                 step="evaluate",
                 section=f"evaluations.{name}.protocol",
-                out=_artifact("evaluations", name, model),
+                out=_artifact("evaluations", name, place),
                 inputs={
-                    "model": [_artifact("models", model)],
+                    "model": [_artifact("models", model, *kept)],
                     "exam": [_artifact("exams", evaluation.exam, f"{evaluation.split}.jsonl")],
                 },
             )

@@ -24,11 +24,11 @@ import orjson
 from pydantic import Field
 
 from residency import step
-from residency.charts import Estimate, curve, curves, drawing, forest, tangent
+from residency.charts import Estimate, along, curve, curves, drawing, forest, tangent
 from residency.files import read_json, read_rows, write_file, write_json
 from residency.gate import OWN, PARTS, change
 from residency.intervals import mcnemar, paired_bootstrap, wilson
-from residency.section import Complaint, Section, Seed
+from residency.section import Complaint, Section, Seed, called
 
 EXAMPLES = 3  # rejected items shown for each reason
 SAMPLES = 6  # questions shown for each evaluation
@@ -102,9 +102,11 @@ def report(
 
     Raises Complaint where models of one evaluation answered different questions.
     """
-    from residency.declaration import load  # which composes this module's section too
+    from residency.declaration import Trained, load  # which composes this module's section too
     from residency.graph import described
 
+    declared = load(declaration)
+    parents = {n: m.parent for n, m in declared.models.items() if isinstance(m, Trained)}
     sittings: dict[str, list[Sitting]] = {}
     for folder in evaluations:
         sittings.setdefault(folder.parent.name, []).append(_sitting(folder, report.confidence))
@@ -116,13 +118,13 @@ def report(
         _gate_plot(out / "plots/gate.csv", gated)
     page = _page(
         report=report,
-        results=[_result(name, sat, report) for name, sat in sittings.items()],
+        results=[_result(name, sat, report, parents) for name, sat in sittings.items()],
         models=list(dict.fromkeys(each.model for sat in sittings.values() for each in sat)),
         trained=trained,
         adopted=[each.name for each in models if not (each / "training.json").exists()],
         ledgers=[_ledger(folder) for folder in ledgers],
         tokenizers=[_tokenizer(folder, fertility) for folder in tokenizers],
-        stages=described(load(declaration))["stages"],
+        stages=described(declared)["stages"],
     )
     write_file(out / "report.html", page)
 
@@ -135,7 +137,7 @@ def _sitting(folder: Path, confidence: float) -> Sitting:
     scores = read_json(folder / "scores.json")
     correct = sum(row["correct"] for row in rows.values())
     score = _score(correct, len(rows), confidence)
-    return Sitting(model=folder.name, rows=rows, scores=scores, score=score)
+    return Sitting(model=called(folder.name), rows=rows, scores=scores, score=score)
 
 
 def _score(correct: int, questions: int, confidence: float) -> Score:
@@ -143,7 +145,9 @@ def _score(correct: int, questions: int, confidence: float) -> Score:
     return Score(correct=correct, questions=questions, low=100 * low, high=100 * high)
 
 
-def _result(name: str, sat: list[Sitting], report: Report) -> dict[str, Any]:
+def _result(
+    name: str, sat: list[Sitting], report: Report, parents: dict[str, str]
+) -> dict[str, Any]:
     """What the page says of one evaluation."""
     pairs = [(each, sat[0]) for each in sat[1:]]
     pairs += [(each, sat[number + 1]) for number, each in enumerate(sat[2:])]
@@ -169,9 +173,29 @@ def _result(name: str, sat: list[Sitting], report: Report) -> dict[str, Any]:
             f"Differences between models on {name}, in points, with intervals",
             "{:+.1f}",
         ),
+        "along": _along(name, sat, parents),
         "labels": _labels(sat, report.confidence),
         "samples": _samples(sat),
     }
+
+
+def _along(name: str, sat: list[Sitting], parents: dict[str, str]) -> list[dict[str, Any]]:
+    """For each model that sat on its way too: its scores from its parent's to its own."""
+    scores = {each.model: each.score for each in sat}
+    found = []
+    for model in dict.fromkeys(each.partition("@")[0] for each in scores if "@" in each):
+        shares = {parents.get(model, ""): 0, model: 100}
+        shares |= {
+            each: int(each[len(model) + 1 : -1]) for each in scores if each.startswith(f"{model}@")
+        }
+        points = sorted(
+            (share, Estimate(each, scores[each].value, scores[each].low, scores[each].high))
+            for each, share in shares.items()
+            if each in scores
+        )
+        label = f"Accuracy of {model} on {name} along its training, in percent, with intervals"
+        found.append({"model": model, "chart": along(points, label)})
+    return found
 
 
 def _difference(name: str, one: Sitting, other: Sitting, report: Report) -> Difference:

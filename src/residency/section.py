@@ -33,11 +33,30 @@ NAME = r"^[a-z0-9][a-z0-9_]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 """What the user calls a thing: lower case, digits and `_`; `-` separates names inside a stage's."""
 
+Percent = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?%$")]
+"""A share of a training's steps, from 1% to 99%."""
+
+Candidate = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*(@[1-9][0-9]?%)?$", max_length=68)
+]
+"""A model, or what it was after a share of its training: resident, resident@50%."""
+
 LONGEST_NAME, MOST_NAMES = 80, 40
 """Of names in a message: a wrong file's "column" may be a paragraph, and it may have thousands."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def placed(candidate: str) -> str:
+    """A candidate's name in stages and paths: resident@50% is resident-50, which DVC can take."""
+    return candidate.replace("@", "-").removesuffix("%")
+
+
+def called(place: str) -> str:
+    """The candidate of that name in stages and paths."""
+    model, _, share = place.partition("-")
+    return f"{model}@{share}%" if share else model
 
 
 class Complaint(Exception):

@@ -25,12 +25,15 @@ from residency.files import building
 from residency.section import Complaint
 
 
-def run(step: Callable[..., None], section: Any) -> None:
+def run(
+    step: Callable[..., None], section: Any, then: Callable[[Path], None] = lambda _out: None
+) -> None:
     """Parse the command line, check the declaration, and build one artifact with `step`.
 
     `step(section, <paths by name>, out)`: the section is a Section or a union of some; arguments
     annotated `Path`, `Path | None` or `list[Path]` become options; `out` is an empty folder that
-    is put in place when it returns. A step that takes a `name` is given its section's own.
+    is put in place when it returns, and `then` is told where. A step that takes a `name` is given
+    its section's own.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m residency.{step.__name__}", description=(step.__doc__ or "").split("\n")[0]
@@ -54,6 +57,7 @@ def run(step: Callable[..., None], section: Any) -> None:
             if "name" in taken:
                 inputs["name"] = arguments.section.rpartition(".")[2]
             step(TypeAdapter(section).validate_python(values), **inputs, out=out)
+        then(arguments.out)
 
 
 @contextmanager

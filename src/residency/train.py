@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from residency import step
+from residency import checkpoints, step
 from residency.blocks import Blocks, collate
 from residency.card import quoted, table, write_card
 from residency.course import Course
@@ -49,8 +49,8 @@ from residency.fingerprint import fingerprint
 from residency.gate import Gate, change, found, watching
 from residency.launch import child, launch
 from residency.lora import Lora, adapt
-from residency.progress import logging
-from residency.section import Complaint, Section, Seed, Share
+from residency.progress import Watch, logging, trackers
+from residency.section import Complaint, Percent, Section, Seed, Share
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -82,6 +82,11 @@ class Train(Section):
     seed: Seed = Field(description="Seed of data order, dropout and new embeddings.")
     gate: Gate | None = Field(
         description="Watches what training does to text it does not learn; null: nothing does."
+    )
+
+    keep: list[Percent] = Field(
+        description="Shares of all steps, such as 50%, after which the weights are kept too; "
+        "evaluations name them <model>@50%."
     )
 
     @model_validator(mode="after")
@@ -142,7 +147,9 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     if train.gate:
         pieces = None if tokenizer is None else read_json(tokenizer / "pieces.json")
         gate = watching(train.gate, pack, pieces)
-    log = fit(model, train, blocks, out, [gate] if gate else [])
+    inputs = [parent, pack] if tokenizer is None else [parent, pack, tokenizer]
+    state = checkpoints.work(pack.name, train, inputs)
+    log = fit(model, train, blocks, state, [gate] if gate else [])
     weights = whole(model) if in_parts(model) or train.method == "qlora" else None
     if rank() != 0:
         return
@@ -154,8 +161,11 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     if adapters is not None:
         model = adapters.merge_and_unload()
     model.config.use_cache = True
-    model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True).save_pretrained(out)
+    coder = AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True)
+    with checkpoints.full_disk(state, ["the model"]):
+        model.save_pretrained(out)
+        coder.save_pretrained(out)
+        checkpoints.put_kept(state, train.keep, coder, out)
 
     counts = read_json(pack / "counts.json")["kept"]
     summary = _summary(log, counts, math.ceil(len(blocks) / blocks_per_step(train, blocks)))
@@ -183,6 +193,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
             *([f"Text that it did not learn: {change(gate.rows)}."] if gate else []),
         ],
     )
+    checkpoints.finish(state)
 
 
 def check(train: Train, parent: Path, tokenizer: Path | None, pack: Path) -> None:
@@ -267,8 +278,11 @@ def prepared(
 
 def fit(
     model: Any, train: Train, blocks: Blocks, out: Path, callbacks: Sequence[Any] = ()
-) -> list[dict[str, float]]:
-    """Train the model in place; the rows of its log. `out`: a folder that Trainer may look at.
+) -> list[dict[str, Any]]:
+    """Train the model in place; the rows of its log.
+
+    `out`: a folder for the state on the way, from which it goes on where there is a checkpoint.
+    Raises SystemExit with status 75 where a signal stopped it.
 
     Called in each process. Weights and moments are float32 and the forward pass autocasts, also on
     a GPU: an update of bfloat16 weights is lost where it is smaller than their 8 bits.
@@ -315,34 +329,48 @@ def fit(
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
-        report_to="none",
+        report_to=trackers() or "none",
+        run_name=out.parent.name,
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would copy the model per step
-    log: list[dict[str, float]] = []
+    log: list[dict[str, Any]] = []
     learned, calls = [0], 0
+    writing: list[str] = []
+    watch = Watch(course, flat=_flat(model))
 
     def loss(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
         nonlocal calls
         if calls % accumulate == 0:
             learned[0] += int(num_items_in_batch)  # of the whole step, on all processes
         calls += 1
-        return summed_loss(outputs, labels) / num_items_in_batch.clamp(min=1)
+        total = summed_loss(outputs, labels)
+        watch.lost(total / (labels != -100).sum().clamp(min=1))
+        return total / num_items_in_batch.clamp(min=1)
 
     if told.compile:
         compile_layers(model)
     trainer = Trainer(
         model,
         arguments,
-        data_collator=_collator(model),
-        train_dataset=course,
+        data_collator=watch.gathered,
+        train_dataset=watch,
         compute_loss_func=loss,
-        callbacks=[logging(log, learned, steps, blocks), *callbacks],
+        callbacks=[logging(log, learned, steps, watch, out), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    trainer.add_callback(checkpoints.keeping(out, train.keep, trainer))
+    last = checkpoints.latest(out)
+    if last is not None:
+        checkpoints.resumed(last, log)
+        learned[0] = int(log[-1]["tokens"])
+    with checkpoints.stoppable() as stopping, checkpoints.full_disk(out, writing):
+        trainer.add_callback(checkpoints.saving(out, log, stopping, writing))
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     for hook in hooks:
         hook.remove()
+    if len(log) < steps:
+        raise checkpoints.paused(len(log), steps)
     return log
 
 
@@ -399,7 +427,7 @@ def trial(model: Any, blocks: Blocks, precision: str, size: int, *, state_bytes:
     if model.device.type != place:
         model.to(place)
     row = blocks[0]
-    batch = _collator(model)([(row[0], row[1], row[2] * 0 + 1)] * size)
+    batch = collate([(row[0], row[1], row[2] * 0 + 1)] * size, flat=_flat(model))
     batch = {
         key: value.to(place) if hasattr(value, "to") else value for key, value in batch.items()
     }
@@ -416,9 +444,9 @@ def trial(model: Any, blocks: Blocks, precision: str, size: int, *, state_bytes:
             model.zero_grad(set_to_none=True)
 
 
-def _collator(model: Any) -> Any:
+def _flat(model: Any) -> bool:
     """FlashAttention tells documents apart in a single row, so there a micro-batch becomes one."""
-    return partial(collate, flat="flash" in str(model.config._attn_implementation))
+    return "flash" in str(model.config._attn_implementation)
 
 
 def compile_layers(model: Any) -> None:
@@ -516,7 +544,7 @@ def _head(model: Any) -> Any:
     return model.get_output_embeddings()
 
 
-def _summary(log: list[dict[str, float]], counts: dict[str, int], epoch: int) -> dict[str, float]:
+def _summary(log: list[dict[str, Any]], counts: dict[str, int], epoch: int) -> dict[str, float]:
     """The numbers of training.json; losses are means over the tokens learned in the last epoch.
 
     `epoch`: the steps of one. Of a last epoch that was not finished, the losses of its length
@@ -540,4 +568,4 @@ def _summary(log: list[dict[str, float]], counts: dict[str, int], epoch: int) ->
 
 
 if __name__ == "__main__":
-    step.run(train, Train)
+    step.run(train, Train, checkpoints.forget)
