@@ -59,6 +59,7 @@ OTHERWISE: dict[str, Any] = {
     "corpora.textbook.quality.fineweb": PUBLISHED["quality"]["fineweb"],
     "corpora.textbook.deduplicate.near": PUBLISHED["deduplicate"]["near"],
     "tokenizers.clinical.base": "spare",
+    "tokenizers.clinical.embeddings.multiple": 64,
     "models.reader.from": "spare",
     "models.reader.tokenizer": None,
     "models.resident.from": "smollm2",

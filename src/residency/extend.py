@@ -22,6 +22,7 @@ import orjson
 from pydantic import Field
 
 from residency import step
+from residency.embeddings import Embeddings
 from residency.files import read_json, write_json
 from residency.records import documents
 from residency.section import Complaint, Name, Section
@@ -50,25 +51,28 @@ class Tokenizer(Section):
     corpus: Name = Field(description="Corpus on which the new merges are learned.")
     new_tokens: int = Field(ge=1, description="How many pieces to add at most.")
     min_count: int = Field(ge=2, description="A pair met less often in the corpus is not merged.")
+    embeddings: Embeddings = Field(description="How a model's rows of the new pieces begin.")
 
 
 def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
     """Append merges to a byte-level BPE tokenizer; pieces.json maps new ids to old ones.
 
     `base`: a model's folder; `corpus`: a folder of build/corpora. Writes a tokenizer folder that
-    AutoTokenizer loads, pieces.json ({"new id": [old ids]}) and fertility.json (`fertility` before
-    and after, and how many pieces were "added": fewer than asked where the corpus has no more).
+    AutoTokenizer loads, pieces.json ({"new id": [old ids]}), frequencies.npy (int64 [base
+    vocabulary], how often each old piece occurs), embeddings.json (that section) and fertility.json
+    (`fertility` before and after, and how many pieces were "added": fewer than asked where the
+    corpus has no more).
 
     Raises Complaint for a tokenizer of another kind and for a corpus that yields no piece.
     """
+    import numpy as np
     from transformers import AutoTokenizer
 
     grown = _byte_level(base)
     old = AutoTokenizer.from_pretrained(base)
     ids: dict[str, int] = old.get_vocab()
-    merges = learn(
-        segment(old.backend_tokenizer, corpus), set(ids), tokenizer.new_tokens, tokenizer.min_count
-    )
+    words = segment(old.backend_tokenizer, corpus)
+    merges = learn(words, set(ids), tokenizer.new_tokens, tokenizer.min_count)
     if not merges:
         raise Complaint(
             f"{corpus}: no new pair of pieces occurs min_count = {tokenizer.min_count} times, "
@@ -76,6 +80,10 @@ def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
         )
 
     first = max(ids.values()) + 1
+    frequencies = np.zeros(first, np.int64)
+    for word, count in words.items():
+        for part in word:
+            frequencies[ids[part]] += count
     pieces: dict[int, list[int]] = {}
     for piece, (left, right) in enumerate(merges, first):
         ids[left + right] = piece
@@ -102,6 +110,8 @@ def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
             "tokenizer_config.json"
         )
     write_json(out / "pieces.json", {str(piece): parts for piece, parts in pieces.items()})
+    write_json(out / "embeddings.json", tokenizer.embeddings.canonical())
+    np.save(out / "frequencies.npy", frequencies)
     write_json(
         out / "fertility.json",
         {

@@ -21,7 +21,7 @@ from residency import step
 from residency.blocks import Blocks, collate
 from residency.card import quoted, table, write_card
 from residency.devices import large_pages, micro_batch
-from residency.embeddings import grow
+from residency.embeddings import grow, settle
 from residency.files import read_json, write_json, write_rows
 from residency.lora import Lora, adapt
 from residency.section import Complaint, Section, Seed, Share
@@ -77,7 +77,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     coder = AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True)
     blocks = Blocks(pack)
     if tokenizer is not None:
-        grow(model, read_json(tokenizer / "pieces.json"))
+        grow(model, tokenizer, blocks, train.seed)
     _fit_together(train, model, blocks, grown=tokenizer is not None)
 
     adapters = None if train.lora is None else adapt(model, train.lora)
@@ -85,6 +85,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     log = fit(model, train, blocks, out)
     if adapters is not None:
         model = adapters.merge_and_unload()
+    settle(model, 1 + max(coder.get_vocab().values()))
     model.config.use_cache = True
     model.save_pretrained(out)
     coder.save_pretrained(out)
