@@ -26,6 +26,11 @@ POSITIONS = 2048
 """Positions whose logits are held at once while rows are fitted."""
 
 ITERATIONS = 8
+"""Of the search that fits rows: with more, it would cost beyond a tenth of a short training."""
+
+FIRST = 0.01
+"""How far its first step moves a row, on average, as a share of the spread of the old ones."""
+
 SIDES = ("input", "output")
 
 
@@ -85,8 +90,8 @@ class Fitted(Section):
     """The mean of the parents' rows, then fitted to predict the data with all else frozen.
 
     The second stage of Kim et al. 2024, "Efficient and Effective Vocabulary Expansion Towards
-    Multilingual Large Language Models", arXiv 2402.14714 (new output embeddings alone), in closed
-    company: with all else frozen the hidden states are computed once, and what is left is a convex
+    Multilingual Large Language Models", arXiv 2402.14714 (new output embeddings alone), at small
+    cost: with all else frozen the hidden states are computed once, and what is left is a convex
     softmax regression. A Gaussian prior holds rows that are seldom met near the mean, and those of
     tied embeddings, which are also read, near what the base can read.
     """
@@ -239,16 +244,24 @@ def _fit(model: Any, blocks: Blocks, fitted: Fitted, first: int, end: int) -> No
 
     head = model.get_output_embeddings()
     new = head.weight[first:end].detach().clone()
-    precision = fitted.hold / head.weight[:first].detach().var().item()
+    spread = head.weight[:first].detach().std().item()
+    precision = fitted.hold / spread**2
     states, others, targets = _states(model, blocks, fitted.tokens, first)
     targets = torch.where((targets >= first) & (targets < end), targets - first, -1)
-    rows = new.clone().requires_grad_()
+    # The search's first step moves its variables by 1 in all: that is to be FIRST of the spread.
+    unit = FIRST * spread * new.numel()
+    moved = torch.zeros_like(new, requires_grad=True)
     search = torch.optim.LBFGS(
-        [rows], max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
+        [moved],
+        max_iter=ITERATIONS,
+        max_eval=2 * ITERATIONS,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
     )
 
     def cost() -> Any:
         search.zero_grad()
+        rows = (new + unit * moved.detach()).requires_grad_()
         total = (rows - new).square().sum() * (precision / 2)
         total.backward()
         total = total.detach()
@@ -261,11 +274,12 @@ def _fit(model: Any, blocks: Blocks, fitted: Fitted, first: int, end: int) -> No
             part = every.sum() - right.sum()
             part.backward()
             total += part.detach()
+        moved.grad = unit * rows.grad
         return total
 
     search.step(cost)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        head.weight[first:end] = rows
+        head.weight[first:end] = new + unit * moved
 
 
 def _states(model: Any, blocks: Blocks, tokens: int, first: int) -> tuple[Any, Any, Any]:
