@@ -77,12 +77,12 @@ class Exponential(Section):
 
     Reading, the last parent is where the base knows the whole piece; predicting, the first is what
     it has to choose. In tied embeddings a row is the mean of both. Nakash et al. 2025,
-    "AdaptiVocab", arXiv 2503.19693, "Exponential embedding initialization".
+    "AdaptiVocab", arXiv 2503.19693, as in its code (exp_avrg in change_embeddings_in_model.py).
     """
 
     kind: Literal["exponential"] = Field(description="The start's name.")
     ratio: float = Field(
-        gt=0, le=1, description="Of a parent's weight to the one before; published as 0.5."
+        gt=0, le=1, description="Of a parent's weight to the one before; 0.5 in the published code."
     )
 
 
