@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from residency.bpe import Words, learn
+from residency.embeddings import Embeddings, Mean
 from residency.extend import Tokenizer, extend
 from residency.files import read_json, write_json, write_rows
 from residency.records import Document
@@ -68,7 +69,14 @@ def base(folder: Path, *, ignore_merges: bool = False, outside: bool = False) ->
 
 def grow(base: Path, corpus: Path, out: Path, new_tokens: int = 40, min_count: int = 2) -> Path:
     out.mkdir()
-    section = Tokenizer(base="b", corpus="c", new_tokens=new_tokens, auto=None, min_count=min_count)
+    section = Tokenizer(
+        base="b",
+        corpus="c",
+        new_tokens=new_tokens,
+        auto=None,
+        min_count=min_count,
+        embeddings=Embeddings(start=Mean(kind="mean"), multiple=None),
+    )
     extend(section, base=base, corpus=corpus, out=out)
     return out
 

@@ -81,10 +81,8 @@ def test_a_loss_that_stays_up_stops_training_and_names_where_it_began(
     for number in range(101, 101 + progress.EXPLODED - 1):
         step(number, 9.0)
     said = capsys.readouterr().out
-    assert (
-        said
-        == f"step 101: a spike, loss 9.0000, most of it in block {watch.course.row(1)} of the pack\n"
-    )
+    row = watch.course.row(1)
+    assert said == f"step 101: a spike, loss 9.0000, most of it in block {row} of the pack\n"
     with pytest.raises(Complaint, match=r"at step 101: .*rate 0\.0003, in block 0 of the pack"):
         step(120, 9.0)
 

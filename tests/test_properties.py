@@ -59,6 +59,7 @@ OTHERWISE: dict[str, Any] = {
     "corpora.textbook.quality.fineweb": PUBLISHED["quality"]["fineweb"],
     "corpora.textbook.deduplicate.near": PUBLISHED["deduplicate"]["near"],
     "tokenizers.clinical.base": "spare",
+    "tokenizers.clinical.embeddings.multiple": 64,
     "models.reader.from": "spare",
     "models.reader.pack.general": {"corpus": "spare", "held_out": 0.1, "replay": 0.1},
     "models.resident.pack.general": {"corpus": "textbook", "held_out": 0.1, "replay": 0.1},

@@ -16,7 +16,6 @@ from tiny import TEXT, tiny_model
 
 from residency.blocks import Blocks
 from residency.devices import How, settings
-from residency.embeddings import grow
 from residency.files import read_json, read_rows, write_json
 from residency.fingerprint import fingerprint
 from residency.lora import Lora, adapt
@@ -148,6 +147,7 @@ def grown(tiny: Path, folder: Path) -> Path:
     coder.add_tokens(["nephrology", "cardiology"])
     coder.save_pretrained(folder)
     write_json(folder / "pieces.json", {"400": [10, 20], "401": [30, 40, 50]})
+    write_json(folder / "embeddings.json", {"start": {"kind": "mean"}, "multiple": None})
     return folder
 
 
@@ -460,27 +460,6 @@ def test_an_architecture_that_mixes_documents_is_refused(
     )
     with pytest.raises(Complaint, match="see each other"):
         trained(TRAIN, tiny, pack, tmp_path / "out")
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_new_pieces_start_as_the_mean_of_their_old_ones(tiny: Path, tied: bool) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(tiny)
-    if not tied:
-        model.config.tie_word_embeddings = False
-        model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
-    tables = [model.get_input_embeddings(), model.get_output_embeddings()]
-    old = [table.weight.detach().clone() for table in tables]
-    grow(model, {"400": [10, 20], "401": [30, 40, 50]})
-    assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
-    for table, before in zip(
-        [model.get_input_embeddings(), model.get_output_embeddings()], old, strict=True
-    ):
-        assert torch.equal(table.weight[:400], before)
-        assert torch.allclose(table.weight[400], before[[10, 20]].mean(0))
-        assert torch.allclose(table.weight[401], before[[30, 40, 50]].mean(0))
 
 
 def test_a_grown_vocabulary_is_trained_and_saved_with_its_tie(

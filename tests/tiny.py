@@ -79,5 +79,20 @@ def tiny_model(folder: Path, text: str = TEXT) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def untied(tied: Path, folder: Path) -> None:
+    """Write the tiny model with an output layer of its own."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tied)
+    model.config.tie_word_embeddings = False
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        rows = 0.02 * torch.randn_like(model.lm_head.weight)
+    model.lm_head.weight = torch.nn.Parameter(rows)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tied).save_pretrained(folder)
+
+
 if __name__ == "__main__":
     tiny_model(Path(sys.argv[1]))

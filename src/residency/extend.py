@@ -29,6 +29,7 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 from residency import sentencepiece, step
 from residency.bpe import Parts, Words, counted, encoded, learn, within
 from residency.cost import cost, plain, texts
+from residency.embeddings import Embeddings
 from residency.files import read_json, write_json
 from residency.section import Complaint, Name, Section
 from residency.worth import Auto, decide
@@ -64,6 +65,7 @@ class Tokenizer(Section):
     )
     auto: Auto | None = Field(description="How auto decides where new_tokens is auto, else null.")
     min_count: int = Field(ge=2, description="A pair met less often in the corpus is not merged.")
+    embeddings: Embeddings = Field(description="How a model's rows of the new pieces begin.")
 
     @model_validator(mode="after")
     def _auto_if_auto(self) -> Tokenizer:
@@ -88,9 +90,9 @@ def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
     `base`: a model's folder; `corpus`: a folder of build/corpora. Writes a tokenizer folder that
     AutoTokenizer loads (tokenizer.json, and tokenizer.model where the base has one), pieces.json
     ({"new id": [old ids]}), frequencies.npy (int64 [ids of the base]: how often the base uses each
-    piece in the corpus) and fertility.json (`cost` of the corpus before and after, and how many
-    pieces were "added": fewer than asked where it has no more). With `new_tokens: auto` also
-    curve.json, what each size was found to be worth.
+    piece in the corpus), embeddings.json (that section) and fertility.json (`cost` of the corpus
+    before and after, and how many pieces were "added": fewer than asked where it has no more). With
+    `new_tokens: auto` also curve.json, what each size was found to be worth.
 
     Each new piece was met `min_count` times when it was made, though later ones may have taken it
     up since; and there is a text in whose encoding it stands.
@@ -144,6 +146,7 @@ def extend(tokenizer: Tokenizer, base: Path, corpus: Path, out: Path) -> None:
         )
     made = {str(grown.ids[piece]): parts for piece, parts in grown.pieces.items()}
     write_json(out / "pieces.json", made)
+    write_json(out / "embeddings.json", tokenizer.embeddings.canonical())
     np.save(out / "frequencies.npy", frequencies(words, known))
     write_json(
         out / "fertility.json",

@@ -43,7 +43,7 @@ from residency.devices import (
     where,
     zero_config,
 )
-from residency.embeddings import grow
+from residency.embeddings import grow, settle
 from residency.files import read_json, write_json, write_rows
 from residency.fingerprint import fingerprint
 from residency.gate import Gate, change, found, watching
@@ -162,6 +162,8 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
         model = adapters.merge_and_unload()
     model.config.use_cache = True
     coder = AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True)
+    if tokenizer is not None:
+        settle(model, 1 + max(coder.get_vocab().values()))
     with checkpoints.full_disk(state, ["the model"]):
         model.save_pretrained(out)
         coder.save_pretrained(out)
@@ -272,7 +274,7 @@ def prepared(
     load: Any = AutoModelForCausalLM.from_pretrained
     model = load(parent, dtype="float32", use_safetensors=True, local_files_only=True, **how)
     if tokenizer is not None:
-        grow(model, read_json(tokenizer / "pieces.json"))
+        grow(model, tokenizer, train.seed)
     return model, None if train.lora is None else adapt(model, train.lora)
 
 
