@@ -5,8 +5,9 @@
 Needs torch, transformers, peft and accelerate alone; TRL's and residency's rows are measured where
 they can be imported, and are reported as absent elsewhere. Randomly initialised models of the Llama
 architecture, random tokens, sequence 4096, bfloat16. One JSON object per part is printed and then
-one with all. A part that fails or exceeds its time says so and the others go on; all together take
-less than nine minutes. --tiny runs everything in small on whatever is there, to test this script.
+one with all. A part that fails or exceeds its time says so, with what it had by then, and the
+others go on; all together take less than nine minutes. --tiny runs everything in small on whatever
+is there, to test this script.
 
     rate      the chip's matrix rate: the best of 30 products of 8192 x 8192 bfloat16 matrices
     full-1b   1.3B, all weights: float32 weights, gradients and AdamW moments, bfloat16 autocast,
@@ -21,8 +22,8 @@ less than nine minutes. --tiny runs everything in small on whatever is there, to
               to the longest, all logits), TRL's defaults and its packing, residency's own fit
 
 All: AdamW(fused=True), gradients clipped to 1, scaled_dot_product_attention (flash where the chip
-has it), decoder layers compiled one by one (eager where that fails; `compiled` says which). The
-micro-batch is halved until it fits; `warm-up` steps are not counted.
+has it), measured eager and then with the decoder layers compiled one by one. The micro-batch is
+halved until it fits; three steps warm up and six are counted, by their median.
 
 Utilisation is FLOP/s of the model over the matrix rate measured in the same process. FLOP per token
 after PaLM (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): 6 N + 12 L H Q T, where N are the
@@ -51,12 +52,12 @@ from typing import Any
 
 LIMITS = {  # seconds, together less than nine minutes
     "rate": 30,
-    "full-1b": 80,
-    "full-7b": 90,
-    "safe-7b": 80,
+    "full-1b": 95,
+    "full-7b": 100,
+    "safe-7b": 75,
     "lora-1b": 60,
-    "lora-7b": 80,
-    "small": 110,
+    "lora-7b": 75,
+    "small": 90,
 }
 SHAPES = {  # hidden, feed-forward, layers, heads, key/value heads, vocabulary
     "1b": (2048, 5504, 24, 16, 16, 32000),
@@ -148,8 +149,8 @@ def compile_layers(model: Any) -> None:
         layer.compile()
 
 
-def utilisation(kind: str, size: str, tiny: bool) -> dict[str, Any]:
-    """Steps on random tokens. `kind`: full, safe or lora."""
+def utilisation(kind: str, size: str, tiny: bool) -> Iterator[dict[str, Any]]:
+    """Steps on random tokens, eager and then compiled. `kind`: full, safe or lora."""
     import torch
 
     shape, length = ("tiny", 64) if tiny else (size, 4096)
@@ -191,39 +192,39 @@ def utilisation(kind: str, size: str, tiny: bool) -> dict[str, Any]:
             gc.collect()
             torch.cuda.empty_cache()
 
-    most = 2 if tiny else 8 if size == "1b" else 4
-    compiled = "yes"
-    try:
-        compile_layers(model)
-        batch, times = some(most)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # whatever a compiler says, there is a way without it
-        compiled = f"no: {type(error).__name__}: {str(error)[:200]}"
-        for module in model.modules():
-            module._compiled_call_impl = None
-        batch, times = some(most)
     layers = model.config.num_hidden_layers
     attention = 12 * layers * model.config.hidden_size * length
     each = (4 * weights + 6 * adapters if kind == "lora" else 6 * weights) + attention
-    seconds = statistics.median(times)
-    speed = batch * length / seconds
-    return {
+    found: dict[str, Any] = {
         "matrix TFLOP/s": top / 1e12,
         "parameters": weights + embedding,
         "trained": adapters or weights + embedding,
-        "micro-batch": batch,
         "sequence": length,
-        "compiled": compiled,
         "recomputed": kind == "safe",
         "weights": "float32" if masters else "bfloat16",
-        "step s": seconds,
-        "tokens/s": speed,
-        "model TFLOP/s": speed * each / 1e12,
-        "utilisation": speed * each / top,
-        "causal": speed * (each - attention / 2) / top,
-        "peak GB": _peak(),
     }
+    batch = 2 if tiny else 8 if size == "1b" else 4
+    for how in "eager", "compiled":
+        try:
+            if how == "compiled":
+                compile_layers(model)
+            batch, times = some(batch)
+        except Exception as error:  # the other way may do
+            found[how] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+            yield found
+            continue
+        seconds = statistics.median(times)
+        speed = batch * length / seconds
+        found[how] = {
+            "micro-batch": batch,
+            "step s": seconds,
+            "tokens/s": speed,
+            "model TFLOP/s": speed * each / 1e12,
+            "utilisation": speed * each / top,
+            "causal": speed * (each - attention / 2) / top,
+            "peak GB": _peak(),
+        }
+        yield found
 
 
 def _peak() -> float | None:
@@ -418,7 +419,7 @@ def by_residency(data: Any, tiny: bool) -> dict[str, Any]:
         return {"tokens/s": real / (wait() - began), "peak GB": _peak()}
 
 
-def small(tiny: bool) -> dict[str, Any]:
+def small(tiny: bool) -> Iterator[dict[str, Any]]:
     """Packed beside padded, TRL and residency, each where it can be imported."""
     import torch
 
@@ -434,33 +435,44 @@ def small(tiny: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, run in runs.items():
         if name in needs and importlib.util.find_spec(needs[name]) is None:
-            found[name] = f"absent: {needs[name]} is not installed"
+            found[name] = {"absent": f"{needs[name]} is not installed"}
             continue
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         try:
             found[name] = run()
         except Exception as error:
-            found[name] = f"failed: {type(error).__name__}: {str(error)[:300]}"
-        print(f"{name}: {found[name]}", file=sys.stderr, flush=True)
+            found[name] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+        yield found
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    return found
 
 
-def part(name: str, tiny: bool) -> dict[str, Any]:
-    """What a part measured, or why it failed."""
+def part(name: str, tiny: bool) -> Iterator[dict[str, Any]]:
+    """What a part measured so far, each time with more, or why it failed."""
     try:
-        if name == "rate":
-            return {"matrix TFLOP/s": rate(tiny) / 1e12}
-        if name == "small":
-            return small(tiny)
-        kind, _, size = name.partition("-")
-        return utilisation(kind, size, tiny)
+        if name == "about":
+            yield about()
+        elif name == "rate":
+            yield {"matrix TFLOP/s": rate(tiny) / 1e12}
+        elif name == "small":
+            yield from small(tiny)
+        else:
+            kind, _, size = name.partition("-")
+            yield from utilisation(kind, size, tiny)
     except Exception as error:
         traceback.print_exc()
-        return {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+        yield {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+
+
+def last(printed: str) -> dict[str, Any]:
+    """The last whole JSON object that a part printed."""
+    for line in reversed(printed.splitlines()):
+        if line.startswith("{") and line.endswith("}"):
+            found: dict[str, Any] = json.loads(line)
+            return found
+    return {}
 
 
 def about() -> dict[str, Any]:
@@ -487,19 +499,21 @@ def main() -> None:
     parser.add_argument("--one")
     asked = parser.parse_args()
     if asked.one:
-        print("\n" + json.dumps(about() if asked.one == "about" else part(asked.one, asked.tiny)))
+        for result in part(asked.one, asked.tiny):
+            print("\n" + json.dumps(result), flush=True)
         return
     found: dict[str, Any] = {}
     for name in ["about", *(asked.parts or LIMITS)]:
         command = [sys.executable, __file__, "--one", name, *(["--tiny"] * asked.tiny)]
         limit = LIMITS.get(name, 60) * (10 if asked.tiny else 1)
-        try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=limit)
-            lines = done.stdout.splitlines()
-            died = {"failed": f"exit status {done.returncode}"}
-            found[name] = died if done.returncode else json.loads(lines[-1])
-        except subprocess.TimeoutExpired:
-            found[name] = {"failed": f"took more than {limit} s"}
+        with tempfile.TemporaryFile("w+") as printed:
+            try:
+                done = subprocess.run(command, stdout=printed, timeout=limit)
+                ended = {"failed": f"exit status {done.returncode}"} if done.returncode else {}
+            except subprocess.TimeoutExpired:
+                ended = {"stopped": f"after {limit} s"}
+            printed.seek(0)
+            found[name] = last(printed.read()) | ended
         print(json.dumps({name: found[name]}), flush=True)
     print(json.dumps(found, indent=1))
 
