@@ -17,6 +17,7 @@ from tiny import TEXT, tiny_model, untied
 
 from residency.embeddings import grow
 from residency.files import read_json, write_json
+from residency.fingerprint import fingerprint
 from residency.lora import Lora, adapt
 from residency.train import Train, train
 
@@ -73,6 +74,7 @@ def section(lora: Lora) -> Train:
         method="lora",
         lora=lora,
         epochs=3,
+        steps=None,
         batch_tokens=4 * LENGTH,
         learning_rate=1e-2,
         schedule="constant",
@@ -81,6 +83,8 @@ def section(lora: Lora) -> Train:
         max_grad_norm=1.0,
         precision="float32",
         seed=0,
+        gate=None,
+        keep=[],
     )
 
 
@@ -125,6 +129,8 @@ def test_a_grown_model_answers_alike_trained_merged_saved_and_loaded(
 
     monkeypatch.setattr(LoraModel, "merge_and_unload", watched)
     place = tokenizer(parents[tied], tmp_path / "tokenizer", multiple)
+    counts = read_json(pack / "counts.json") | {"tokenizer": fingerprint(place)}
+    write_json(pack / "counts.json", counts)
     (tmp_path / "out").mkdir()
     train(section(lora_of(tied)), parents[tied], place, pack, tmp_path / "out")
 

@@ -118,8 +118,9 @@ def blocks_of(blocks: list[Any], folder: Path) -> Path:
 def trained(section: Train, parent: Path, pack: Path, out: Path, tokenizer: Any = None) -> Any:
     """The log of a training, on a pack that says it was packed with the right tokenizer."""
     out.mkdir()
-    counts = read_json(pack / "counts.json") | {"tokenizer": fingerprint(tokenizer or parent)}
-    write_json(pack / "counts.json", counts)
+    if tokenizer is not None:
+        counts = read_json(pack / "counts.json") | {"tokenizer": fingerprint(tokenizer)}
+        write_json(pack / "counts.json", counts)
     train(section, parent, tokenizer, pack, out)
     return list(read_rows(out / "log.jsonl"))
 
