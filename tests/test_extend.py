@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from residency.bpe import Words, learn
 from residency.embeddings import Embeddings, Mean
-from residency.extend import Tokenizer, extend
+from residency.extend import Tokenizer, extend, frequencies, segment
+from residency.extend import _unreachable as unreachable
+from residency.extend import grow as grow_merges
 from residency.files import read_json, write_json, write_rows
 from residency.records import Document
 from residency.section import Complaint
@@ -265,3 +272,62 @@ def test_smollm2_grows_by_the_words_of_a_text(tmp_path: Path) -> None:
     encoded = new.encode(DOMAIN)
     assert len(encoded) < len(old.encode(DOMAIN))
     assert [p for e in encoded for p in pieces.get(str(e), [e])] == old.encode(DOMAIN)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=texts)
+def test_a_text_is_decoded_as_it_was_wherever_the_base_did_so(grown: Any, text: str) -> None:
+    old, new, _, _ = grown
+    if old.decode(old.encode(text)) == text:
+        assert new.decode(new.encode(text)) == text
+
+
+def test_every_new_piece_stands_in_the_encoding_of_some_text(grown: Any) -> None:
+    _, new, pieces, _ = grown
+    own = [new.decode([piece]) for piece in pieces]
+    characters = [chr(number) for number in [*range(0x80, 0x800), *range(0x2000, 0xA000)]]
+    beside = [text for c in characters[-0x5200:] for d in "胃肠道出血" for text in (c + d, d + c)]
+    encodings = new.backend_tokenizer.encode_batch_fast([*own, *characters, *beside])
+    met = {piece for found in encodings for piece in found.ids}
+    assert set(pieces) <= met
+
+
+def test_a_piece_that_no_text_yields_is_found_out(tmp_path: Path) -> None:
+    old = base(tmp_path / "base")
+    tokenizer = load(old)
+    content = orjson.loads(tokenizer.backend_tokenizer.to_str())
+    alive = grow_merges(content, tokenizer.get_vocab(), [("Ġ", "Ġ")])
+    assert unreachable(alive) == set()
+    space = {"type": "Split", "pattern": {"String": " "}, "behavior": "Isolated", "invert": False}
+    content["pre_tokenizer"]["pretokenizers"].insert(0, space)
+    dead = grow_merges(content, tokenizer.get_vocab(), [("Ġ", "Ġ")])
+    assert unreachable(dead) == {"ĠĠ"}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=texts.filter(lambda text: "<" not in text))
+def test_frequencies_count_the_pieces_of_the_base(grown: Any, text: str) -> None:
+    old, _, _, _ = grown
+    found = frequencies(segment(old.backend_tokenizer, [text, text]), old.get_vocab())
+    encoded = Counter(old.encode(text, add_special_tokens=False) * 2)
+    assert {piece: int(found[piece]) for piece in np.flatnonzero(found)} == encoded
+
+
+@pytest.mark.slow
+def test_any_number_of_threads_gives_the_same_bytes(tmp_path: Path) -> None:
+    old, text = base(tmp_path / "base"), corpus(tmp_path / "corpus", *[DOMAIN, PLAIN] * 50)
+    code = (
+        "import sys; from pathlib import Path; from residency.extend import Tokenizer, extend; "
+        "extend(Tokenizer(base='b', corpus='c', new_tokens=90, auto=None, min_count=2, "
+        "embeddings={'start': {'kind': 'mean'}, 'multiple': None}), "
+        "*map(Path, sys.argv[1:]))"
+    )
+    outs = []
+    for threads in ("1", "4"):
+        outs.append(tmp_path / threads)
+        outs[-1].mkdir()
+        environment = {**os.environ, "RESIDENCY_THREADS": threads}
+        command = [sys.executable, "-c", code, str(old), str(text), str(outs[-1])]
+        subprocess.run(command, check=True, env=environment)
+    one, four = ({path.name: path.read_bytes() for path in out.iterdir()} for out in outs)
+    assert one == four

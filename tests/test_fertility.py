@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from residency.cost import cost, tokenizer_of
+from residency.embeddings import Embeddings, Mean
 from residency.extend import Tokenizer, extend
 from residency.fertility import Fertility, asked, fertility
 from residency.files import read_json, write_json, write_rows
@@ -70,7 +71,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(folder / "base")
     domain = corpus(folder / "domain", DOMAIN, DOMAIN)
     (folder / "grown").mkdir()
-    section = Tokenizer(base="base", corpus="domain", new_tokens=30, auto=None, min_count=2)
+    section = Tokenizer(
+        base="base",
+        corpus="domain",
+        new_tokens=30,
+        auto=None,
+        min_count=2,
+        embeddings=Embeddings(start=Mean(kind="mean"), multiple=None),
+    )
     extend(section, base=folder / "base", corpus=domain, out=folder / "grown")
     return {
         "base": folder / "base",

@@ -61,8 +61,6 @@ OTHERWISE: dict[str, Any] = {
     "tokenizers.clinical.base": "spare",
     "tokenizers.clinical.embeddings.multiple": 64,
     "models.reader.from": "spare",
-    "models.reader.pack.general": {"corpus": "spare", "held_out": 0.1, "replay": 0.1},
-    "models.resident.pack.general": {"corpus": "textbook", "held_out": 0.1, "replay": 0.1},
     "models.reader.tokenizer": None,
     "models.resident.from": "smollm2",
     "models.resident.tokenizer": "clinical",
@@ -86,24 +84,21 @@ BY_KEY: dict[str, Any] = {
     "schedule": {"cosine": "linear"},
     "precision": {"float32": "bfloat16", "bfloat16": "float32"},
     "held_out": {0.0: 0.1},
+    "replay": {0.0: 0.1},
+    "stop_if_general_loss_rises_by": {None: 9.0},
     "options": {"hidden": "shown"},
     "explain": {False: True},
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
 }
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
 AUTO = {"worth": 0.1, "most": 64, "held_out": 0.2, "characters": 100_000}
-GATE = {
-    "every": 0.5,
-    "blocks": 2,
-    "warn_if_general_loss_rises_by": None,
-    "stop_if_general_loss_rises_by": None,
-}
 FIXED = {
     # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
     "sha256": "null for a path, and a URL is fetched",
     "kind": "the only value its section takes",
     "objective": "changes together with the data, tested below",
     "fertility.everywhere.tokenizer": "there is one grown tokenizer",
+    "models.reader.pack.general.corpus": "the only other corpus is its data",
 }
 
 
@@ -148,8 +143,6 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
             wanted = {dotted: 3, ".".join([*place[:-1], "epochs"]): None}
         if key == "lora":
             wanted = {dotted: LORA, ".".join([*place[:-1], "method"]): "lora"}
-        if key == "gate":
-            wanted = {dotted: GATE, ".".join([*place[:2], "pack", "held_out"]): 0.2}
         found[dotted] = wanted
     for name, model in params["models"].items():
         if "pack" in model:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_fertility import corpus, made  # noqa: F401  # the fixture
 
+from residency.embeddings import Embeddings, Mean
 from residency.extend import Tokenizer, extend
 from residency.files import read_json, write_json
 from residency.records import documents
@@ -174,4 +175,11 @@ def test_extend_grows_by_the_size_chosen_and_keeps_the_curve(
 def test_a_number_has_no_auto_and_auto_has_no_number() -> None:
     for number, how in [("auto", None), (5, auto())]:
         with pytest.raises(ValidationError, match="auto says how new_tokens is decided"):
-            Tokenizer(base="b", corpus="c", new_tokens=number, auto=how, min_count=2)
+            Tokenizer(
+                base="b",
+                corpus="c",
+                new_tokens=number,
+                auto=how,
+                min_count=2,
+                embeddings=Embeddings(start=Mean(kind="mean"), multiple=None),
+            )

@@ -163,5 +163,6 @@ def write_model(model: Any, ids: dict[str, int], new: Iterable[str], path: Path)
             score=float(lowest) if piece in ordinary else 0,
             type=kinds.NORMAL if piece in ordinary else kinds.CONTROL,
         )
+    model.DiscardUnknownFields()  # a self-test of the old pieces may stand there
     model.trainer_spec.vocab_size = len(model.pieces)
     path.write_bytes(model.SerializeToString(deterministic=True))
