@@ -65,7 +65,7 @@ def test_a_gate_that_would_find_nothing_to_measure_is_refused(
 
     def edit(params: dict[str, Any]) -> None:
         params["models"]["reader"]["train"]["gate"] = gate
-        params["models"]["reader"]["pack"] |= kept
+        params["models"]["reader"]["pack"] |= {"held_out": 0.0, "general": None} | kept
 
     assert f"models.reader.train.gate: {words}" in complaint(place, edit)
 

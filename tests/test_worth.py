@@ -158,7 +158,12 @@ def test_extend_grows_by_the_size_chosen_and_keeps_the_curve(
     write_json(made["base"] / "config.json", config)
     whole = corpus(tmp_path / "corpus", *TEXTS)
     section = Tokenizer(
-        base="b", corpus="c", new_tokens="auto", auto=auto(worth=0.001), min_count=2
+        base="b",
+        corpus="c",
+        new_tokens="auto",
+        auto=auto(worth=0.001),
+        min_count=2,
+        embeddings=Embeddings(start=Mean(kind="mean"), multiple=None),
     )
     outs = [tmp_path / "one", tmp_path / "two"]
     for out in outs:
