@@ -4,9 +4,9 @@
 
 Base: the first 32,000 pieces of Chinese-LLaMA-2's tokenizer.model, which are Llama 2's. Learned
 from four fifths of the distinct CMExam-validation explanations (by hash) and two classics of
-Chinese medicine, at most 23,296 pieces, for several min_count. Measured on the other fifth and on OpenStax
-Anatomy and Physiology 2e: tokens per character. The BPE from scratch (24,000, on bytes, cut by
-GPT-2's pre-tokenizer) learns from the same text.
+Chinese medicine, at most 23,296 pieces, for several min_count. Measured on the other fifth and on
+OpenStax Anatomy and Physiology 2e: tokens per character. The BPE from scratch (24,000, on bytes,
+cut by GPT-2's pre-tokenizer) learns from the same text.
 """
 
 from __future__ import annotations
