@@ -14,7 +14,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -166,78 +166,110 @@ def _learn(
     most: int,
     least: int,
 ) -> list[Parts]:
-    cut = [
-        [words.texts[number] for number in np.frombuffer(each, np.int64).tolist()]
-        for each in stretches
-    ]
-    weight = list(stretches.values())
-    counts: Counter[Parts] = Counter()
-    where: defaultdict[Parts, set[int]] = defaultdict(set)
-    pair: Parts
-    for number, word in enumerate(cut):
-        for pair in pairwise(word):
-            counts[pair] += weight[number]
-            where[pair].add(number)
+    """The merges that save at least `least` tokens; all occurrences of one are made at once."""
+    texts = list(words.texts)
+    chain = _Chain(stretches, len(texts) + most)
+    counts = chain.counts
+    unmade = {text: number for number, text in enumerate(texts) if number >= words.spelled}
+    waiting: defaultdict[int, list[int]] = defaultdict(list)
+    heap: list[tuple[int, Parts, int]] = [(-count, parts, -1) for parts, count in saved.items()]
 
-    unmade = set(words.texts[words.spelled :])
-    waiting: defaultdict[str, list[Parts]] = defaultdict(list)
-    for pair in counts:
-        for part in unmade.intersection(pair):
-            waiting[part].append(pair)
-    counts.update(saved)
+    def offer(keys: Iterable[int]) -> None:
+        for key in keys:
+            if counts[key] >= least:
+                pair = divmod(key, chain.width)
+                if missing := [part for part in pair if texts[part] in unmade]:
+                    waiting[missing[0]].append(key)
+                else:
+                    heapq.heappush(heap, (-counts[key], (texts[pair[0]], texts[pair[1]]), key))
+
+    heapq.heapify(heap)
+    offer(list(counts))
     taken = set(known)
     merges: list[Parts] = []
-    heap = [
-        (-count, parts)
-        for parts, count in counts.items()
-        if count >= least and (len(parts) == 1 or unmade.isdisjoint(parts))
-    ]
-    heapq.heapify(heap)
     while heap and len(merges) < most:
-        count, best = heapq.heappop(heap)
-        if -count != counts[best]:
-            if counts[best] >= least:
-                heapq.heappush(heap, (-counts[best], best))
+        count, parts, key = heapq.heappop(heap)
+        if key >= 0 and -count != counts[key]:
+            offer([key])
             continue
-        text = "".join(best)
+        text = "".join(parts)
         if text in taken:
             continue
         taken.add(text)
-        merges.append(best)
-        touched: set[Parts] = set()
-        if len(best) == 1:
-            unmade.discard(text)
-            touched.update(pair for pair in waiting[text] if unmade.isdisjoint(pair))
+        merges.append(parts)
+        if key < 0:
+            offer(waiting.pop(unmade.pop(text), ()))
         else:
-            for number in where.pop(best):
-                word, times = cut[number], weight[number]
-                for pair in pairwise(word):
-                    counts[pair] -= times
-                word[:] = _merged(word, best, text)
-                for pair in pairwise(word):
-                    counts[pair] += times
-                    if text in pair:
-                        where[pair].add(number)
-                        touched.add(pair)
-                        for part in unmade.intersection(pair):
-                            waiting[part].append(pair)
-            touched = {pair for pair in touched if unmade.isdisjoint(pair)}
-        for pair in touched:
-            if counts[pair] >= least:
-                heapq.heappush(heap, (-counts[pair], pair))
+            texts.append(text)
+            offer(chain.merge(key, len(texts) - 1))
     return merges
 
 
-def _merged(word: list[str], pair: Parts, text: str) -> list[str]:
-    """`word` with each `pair` in it made one piece, from the left."""
-    left, right = pair
-    result: list[str] = []
-    at, last = 0, len(word) - 1
-    while at <= last:
-        if word[at] == left and at < last and word[at + 1] == right:
-            result.append(text)
-            at += 2
-        else:
-            result.append(word[at])
-            at += 1
-    return result
+class _Chain:
+    """Stretches of symbols one after the other, in which a pair is merged wherever it stands."""
+
+    def __init__(self, stretches: dict[bytes, int], width: int) -> None:
+        """`width`: more than any symbol's number; the key of a pair is left * width + right."""
+        self.width = width
+        sizes = np.fromiter((len(each) // 8 for each in stretches), np.int64, len(stretches))
+        self.symbols = np.frombuffer(b"".join(stretches), np.int64).astype(np.int32)
+        weights = np.fromiter(stretches.values(), np.int64, len(stretches))
+        self.weights = np.repeat(weights, sizes)
+        joins = within(sizes)
+        places = np.arange(len(self.symbols), dtype=np.int64)
+        self.after = np.where(joins, places + 1, -1)
+        self.before = np.where(np.append(False, joins[:-1]), places - 1, -1)
+        self.where: dict[int, list[NDArray[np.int64]]] = {}
+        self.counts: defaultdict[int, int] = defaultdict(int)
+        self._add(np.flatnonzero(joins))
+
+    def merge(self, key: int, new: int) -> list[int]:
+        """Make the pair one new symbol, from the left; the pairs that are new by this."""
+        left, right = divmod(key, self.width)
+        at = np.sort(np.concatenate(self.where.pop(key)))
+        at = at[self.symbols[at] == left]
+        then = self.after[at]
+        fits = (then >= 0) & (self.symbols[then] == right)
+        at, then = at[fits], then[fits]
+        if left == right:  # of a run such as aaa, the first two
+            follows = np.append(False, then[:-1] == at[1:])
+            order = np.arange(len(at))
+            first = np.maximum.accumulate(np.where(follows, 0, order))
+            chosen = (order - first) % 2 == 0
+            at, then = at[chosen], then[chosen]
+        touched = np.concatenate([self.before[at], at, then])
+        touched = np.unique(touched[touched >= 0])
+        touched = touched[self.after[touched] >= 0]
+        for gone, count in zip(*self._counted(touched)[:2], strict=True):
+            self.counts[gone] -= count
+        self.symbols[at] = new
+        self.symbols[then] = -1
+        behind = self.after[then]
+        self.after[at] = behind
+        self.before[behind[behind >= 0]] = at[behind >= 0]
+        # What stands before may have been the right half of another that was merged.
+        made = np.concatenate([self.before[at], at])
+        made = np.unique(made[made >= 0])
+        return self._add(made[self.after[made] >= 0])
+
+    def _add(self, places: NDArray[np.int64]) -> list[int]:
+        """Enter the pairs that begin at these places, and say which."""
+        keys, counts, order, bounds = self._counted(places)
+        ordered = places[order]
+        for key, count, first, last in zip(keys, counts, bounds[:-1], bounds[1:], strict=True):
+            self.counts[key] += count
+            self.where.setdefault(key, []).append(ordered[first:last])
+        return keys
+
+    def _counted(
+        self, places: NDArray[np.int64]
+    ) -> tuple[list[int], list[int], NDArray[np.int64], list[int]]:
+        """Distinct keys at places, their counts, the order by key, and where each begins in it."""
+        if not len(places):
+            return [], [], places, [0]
+        keys = self.symbols[places].astype(np.int64) * self.width + self.symbols[self.after[places]]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+        counts = np.add.reduceat(self.weights[places][order], starts)
+        return keys[starts].tolist(), counts.tolist(), order, [*starts.tolist(), len(places)]

@@ -323,14 +323,14 @@ def _width(lead: int) -> int:
     return 1 + (lead >= 0xC2) + (lead >= 0xE0) + (lead >= 0xF0)
 
 
+# GPT-2 shows each byte as a character: itself where that can be seen, else one from 256 on.
+_SEEN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_HIDDEN = sorted(set(range(256)) - set(_SEEN))
+_BYTE = {chr(byte): byte for byte in _SEEN} | {chr(256 + n): b for n, b in enumerate(_HIDDEN)}
+
+
 def _bytes_of(piece: str) -> bytes:
-    # GPT-2 shows each byte as a character: itself where that can be seen, else one from 256 on.
-    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in seen]
-    return bytes(
-        hidden[ord(character) - 256] if ord(character) >= 256 else ord(character)
-        for character in piece
-    )
+    return bytes(map(_BYTE.__getitem__, piece))
 
 
 def _spaced(piece: str) -> bytes:
