@@ -494,7 +494,7 @@ def about() -> dict[str, Any]:
 def main() -> None:
     """Each part in a process of its own, within its time."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=[], metavar="PART")
+    parser.add_argument("parts", nargs="*", default=[], choices=[[], *LIMITS], metavar="PART")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--one")
     asked = parser.parse_args()
