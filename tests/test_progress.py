@@ -91,10 +91,10 @@ def test_a_loss_that_stays_up_stops_training_and_names_where_it_began(
 def test_lines_tell_step_loss_speed_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     tell = progress.told(10, 30)
     for step in range(11, 31):
-        tell({"step": step, "loss": 1.5}, 100.0 * step)
+        tell({"step": step, "loss": 1.5, "bits_per_byte": 0.75}, 100.0 * step)
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("step 11/30  loss 1.5000  ")
-    assert last.startswith("step 30/30  loss 1.5000  ")
+    assert first.startswith("step 11/30  loss 1.5000 (0.750 bits per byte)  ")
+    assert last.startswith("step 30/30  loss 1.5000 (0.750 bits per byte)  ")
     assert last.endswith(" tokens/s  00:00 left")
 
 
@@ -103,8 +103,8 @@ def test_a_terminal_gets_a_bar(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tell = progress.told(0, 2)
-    tell({"step": 1, "loss": 1.5}, 100.0)
-    tell({"step": 2, "loss": 1.25}, 200.0)
+    tell({"step": 1, "loss": 1.5, "bits_per_byte": None}, 100.0)
+    tell({"step": 2, "loss": 1.25, "bits_per_byte": None}, 200.0)
     said = capsys.readouterr()
     assert said.out == ""
     assert "2/2" in said.err

@@ -328,17 +328,22 @@ def described(declaration: Declaration) -> dict[str, Any]:
         for stage in stages(declaration)
     }
     report = _artifact("report")
-    loss, accuracy = f"{report}/plots/loss.csv", f"{report}/plots/accuracy.csv"
     metrics = [f"{report}/metrics.json"]
-    plots: list[dict[str, Any]] = [
-        {loss: {"x": "step", "y": "bits_per_byte", "title": "Training loss, bits per byte"}},
-        {accuracy: {"x": "accuracy", "y": "model", "template": "bar_horizontal"}},
-    ]
-    models = declaration.models.values()
-    if any(isinstance(model, Trained) and model.train.gate for model in models):
+    accuracy = {"x": "accuracy", "y": "model", "template": "bar_horizontal"}
+    plots: list[dict[str, Any]] = [{f"{report}/plots/accuracy.csv": accuracy}]
+    for name, model in declaration.models.items():
+        if isinstance(model, Trained):
+            title = f"{name}: training loss, bits per byte"
+            loss = {"x": "step", "y": "bits_per_byte", "title": title}
+            plots.append({f"{report}/plots/loss/{name}.csv": loss})
+            if model.train.gate:
+                title = f"{name}: text that is not learned, bits per byte"
+                kept = {"x": "step", "y": ["domain", "general"], "title": title}
+                plots.append({f"{report}/plots/gate/{name}.csv": kept})
+    if any(
+        isinstance(model, Trained) and model.train.gate for model in declaration.models.values()
+    ):
         metrics.append(f"{report}/gate.json")
-        forgotten = {"x": "step", "y": ["domain", "general"], "title": "Bits per byte, not learned"}
-        plots.append({f"{report}/plots/gate.csv": forgotten})
     return {"stages": made, "metrics": metrics, "plots": plots}
 
 

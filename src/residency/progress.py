@@ -177,14 +177,14 @@ def told(first: int, steps: int) -> Callable[[dict[str, Any], float], None]:
         now, step = time.monotonic(), int(row["step"])
         rate = (seen - seen_before) / max(now - began, 1e-9)
         if bar is not None:
-            bar.set_postfix_str(f"loss {row['loss']:.4f}, {rate:.0f} tokens/s", refresh=False)
+            bar.set_postfix_str(f"{_loss(row)}, {rate:.0f} tokens/s", refresh=False)
             bar.update()
             if step == steps:
                 bar.close()
         elif now - last > PROGRESS_SECONDS or step in (first + 1, steps):
             left = (now - began) / (step - first) * (steps - step)
             print(
-                f"step {step}/{steps}  loss {row['loss']:.4f}  {rate:.0f} tokens/s  "
+                f"step {step}/{steps}  {_loss(row)}  {rate:.0f} tokens/s  "
                 f"{tqdm.format_interval(left)} left",
                 flush=True,
             )
@@ -216,6 +216,11 @@ def trackers() -> list[str]:
                 f"RESIDENCY_TRACKERS: {name} is not installed; to have it: pip install {name}"
             )
     return names
+
+
+def _loss(row: dict[str, Any]) -> str:
+    bits = row["bits_per_byte"]
+    return f"loss {row['loss']:.4f}" + ("" if bits is None else f" ({bits:.3f} bits per byte)")
 
 
 def _bits_per_byte(loss: float, learned: float, volume: int) -> float | None:

@@ -2,10 +2,10 @@
 
 report.html          scores, differences, loss, what was dropped, samples, the graph
 metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
-plots/accuracy.csv   the same as rows, and
-plots/loss.csv       model, step, bits per byte and per token, for `dvc plots`; with a gate also
+plots/accuracy.csv   the same as rows, for `dvc plots`, and for each trained model
+plots/loss/*.csv     step, bits per byte and per token; with a gate also
+plots/gate/*.csv     step, bits per byte of domain and of general text
 gate.json            {model: {text: {before, after, rise}, warned}} for `dvc metrics`
-plots/gate.csv       model, step, bits per byte of domain and of general text
 
 A loss is told in bits per byte of the text learned, which models with different tokenizers share;
 a loss per token falls by cutting text into more tokens.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def report(
     _plots(out / "plots", sittings, trained)
     if gated := {each["name"]: each["gate"] for each in trained if each["gate"]}:
         write_json(out / "gate.json", {name: gate["numbers"] for name, gate in gated.items()})
-        _gate_plot(out / "plots/gate.csv", gated)
+        _gate_plots(out / "plots/gate", gated)
     page = _page(
         report=report,
         results=[_result(name, sat, report, parents) for name, sat in sittings.items()],
@@ -309,14 +309,12 @@ def _gate(folder: Path, numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gate_plot(path: Path, gated: dict[str, dict[str, Any]]) -> None:
-    def rows() -> Iterator[tuple[Any, ...]]:
-        for name, gate in gated.items():
-            texts = {text: dict(points) for text, points in gate["series"].items()}
-            for at in next(iter(texts.values())):
-                yield name, at, *(texts.get(text, {}).get(at, "") for text in PARTS)
-
-    _write_csv(path, ("model", "step", *PARTS), rows())
+def _gate_plots(folder: Path, gated: dict[str, dict[str, Any]]) -> None:
+    for name, gate in gated.items():
+        texts = {text: dict(points) for text, points in gate["series"].items()}
+        steps = next(iter(texts.values()))
+        rows = ((at, *(texts.get(text, {}).get(at, "") for text in PARTS)) for at in steps)
+        _write_csv(folder / f"{name}.csv", ("step", *PARTS), rows)
 
 
 def _ledger(folder: Path) -> dict[str, Any]:
@@ -402,7 +400,6 @@ def _metrics(sittings: dict[str, list[Sitting]]) -> dict[str, dict[str, dict[str
 
 
 def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[str, Any]]) -> None:
-    folder.mkdir()
     _write_csv(
         folder / "accuracy.csv",
         ("evaluation", "model", "accuracy", "low", "high"),
@@ -412,18 +409,19 @@ def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[
             for model, score in scores.items()
         ),
     )
-    _write_csv(
-        folder / "loss.csv",
-        ("model", "step", "bits_per_byte", "bits_per_token"),
-        (
-            (each["name"], row["step"], row.get("bits_per_byte", ""), row["bits_per_token"])
-            for each in trained
-            for row in each["steps"]
-        ),
-    )
+    for each in trained:
+        _write_csv(
+            folder / f"loss/{each['name']}.csv",
+            ("step", "bits_per_byte", "bits_per_token"),
+            (
+                (row["step"], row.get("bits_per_byte", ""), row["bits_per_token"])
+                for row in each["steps"]
+            ),
+        )
 
 
 def _write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
