@@ -123,6 +123,30 @@ def test_a_gate_that_would_find_nothing_to_measure_is_refused(
             ["evaluations.finals.models: there is no 'residnt' in models; did you mean 'resident'"],
         ),
         (setting("models.resident.train.keep", ["100%"]), ["models.resident.train.keep", "'100%'"]),
+        (
+            setting("models.resident.train.keep", ["50"]),
+            ["models.resident.train.keep.0: expected a share from '1%' to '99%'", "found '50'"],
+        ),
+        (
+            setting("evaluations.finals.models", ["resident@50"]),
+            [
+                "evaluations.finals.models.0: expected a model",
+                "resident@50%",
+                "found 'resident@50'",
+            ],
+        ),
+        (
+            setting("models.resident.from", "reader@50%"),
+            ["models.resident.from: expected a name of lower-case letters, digits and _"],
+        ),
+        (
+            setting("models.reader.pack.general", "everyday"),
+            ["models.reader.pack.general: expected keys with values, found 'everyday'"],
+        ),
+        (
+            setting("models.reader.pack.data", {}),
+            ["models.reader.pack.data: expected at least one"],
+        ),
         (setting("models.resident.train.keep", ["5%", "5%"]), ["train.keep: '5%' stands 2 times"]),
         (
             setting("tokenizers.clinical.base", "resident"),
@@ -209,7 +233,7 @@ def test_a_gate_that_would_find_nothing_to_measure_is_refused(
         ),
         (setting("models.reader.train.method", "lora"), ["models.reader.train", "lora"]),
         (setting("models.reader.pack.options", "shown"), ["models.reader.pack.options", "null"]),
-        (setting("models", []), ["models", "dictionary"]),
+        (setting("models", []), ["models: expected keys with values"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -208,6 +208,15 @@ def test_micro_batches_do_not_change_the_loss(
         assert [r[key] for r in alone] == pytest.approx([r[key] for r in together], abs=1e-3)
 
 
+def test_deepspeed_is_not_imported_where_nothing_is_dealt_out(
+    tiny: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("deepspeed", reason="the extra deepspeed is not installed")
+    monkeypatch.delitem(sys.modules, "deepspeed")
+    trained(TRAIN, tiny, pack, tmp_path / "out")
+    assert "deepspeed" not in sys.modules
+
+
 def test_a_micro_batch_that_is_no_number_is_refused(
     tiny: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from residency import step
 from residency.card import quoted, table, write_card
 from residency.files import read_json, sha256
 from residency.section import Complaint, Section, nearest, told_by
+from residency.unused import unused
 
 
 class PackageWeights(Section):
@@ -81,7 +82,8 @@ def adopt(weights: Weights, out: Path) -> None:
         raise Complaint(f"{_named(weights)}: its tokenizer has no end-of-text token; set eos_token")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.save_pretrained(out)
+    with unused("deepspeed"):
+        model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     facts: list[tuple[str, object]] = [
         *((key, value) for key, value in weights.canonical().items()),

@@ -35,7 +35,17 @@ from residency.ingest import Source
 from residency.pack import Pack
 from residency.prompts import ASKED
 from residency.report import Report
-from residency.section import Candidate, Complaint, Name, Section, nearest, told_by
+from residency.section import (
+    CANDIDATE,
+    NAME,
+    PERCENT,
+    Candidate,
+    Complaint,
+    Name,
+    Section,
+    nearest,
+    told_by,
+)
 from residency.splits import may_hold
 from residency.train import Train
 from residency.write import Questions
@@ -148,6 +158,18 @@ def _read(path: Path) -> Any:
         raise Complaint(f"{path}: cannot be read: {error}") from None
 
 
+SHAPES = {
+    NAME: "expected a name of lower-case letters, digits and _",
+    PERCENT: "expected a share from '1%' to '99%' in whole percent",
+    CANDIDATE: "expected a model, such as resident, or a share of its training: resident@50%",
+    "dict_type": "expected keys with values",
+    "model_type": "expected keys with values",
+    "list_type": "expected a list, such as [a, b]",
+    "too_short": "expected at least one",
+}
+"""What pydantic would tell as a regular expression, or in Python's words."""
+
+
 def _worded(error: Any) -> str:
     """One pydantic error as: place, what is wrong, what was found."""
     place = [
@@ -160,7 +182,9 @@ def _worded(error: Any) -> str:
         return f"{where}: missing; every key is written out, nothing has a hidden default"
     if error["type"] == "string_pattern_mismatch" and "[key]" in error["loc"]:
         return f"{where}: a name is made of lower-case letters, digits and _"
-    message = error["msg"].removeprefix("Value error, ")
+    pattern = error.get("ctx", {}).get("pattern")
+    message = SHAPES.get(pattern) or SHAPES.get(error["type"]) or error["msg"]
+    message = message.removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
     return f"{where}: {message}{found}"

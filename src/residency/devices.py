@@ -12,6 +12,7 @@ RESIDENCY_CHECKPOINT_ACTIVATIONS and RESIDENCY_COMPILE.
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.util
 import math
 import os
@@ -241,7 +242,7 @@ def zero_config(how: How, precision: str, micro: int, accumulate: int, norm: flo
 
 
 def prepare_zero() -> None:
-    """Set what DeepSpeed wants of its surroundings before it is imported."""
+    """Import DeepSpeed with what it wants of its surroundings."""
     import sys
 
     tools = os.path.dirname(sys.executable)  # noqa: PTH120  ninja lies beside python
@@ -251,6 +252,7 @@ def prepare_zero() -> None:
         os.environ.setdefault(name, value)
     if "MASTER_ADDR" not in os.environ:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    importlib.import_module("deepspeed")
 
 
 def _free_port() -> int:

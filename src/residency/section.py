@@ -29,16 +29,16 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 NAME = r"^[a-z0-9][a-z0-9_]*$"
+PERCENT = r"^[1-9][0-9]?%$"
+CANDIDATE = r"^[a-z0-9][a-z0-9_]*(@[1-9][0-9]?%)?$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 """What the user calls a thing: lower case, digits and `_`; `-` separates names inside a stage's."""
 
-Percent = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?%$")]
+Percent = Annotated[str, StringConstraints(pattern=PERCENT)]
 """A share of a training's steps, from 1% to 99%."""
 
-Candidate = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*(@[1-9][0-9]?%)?$", max_length=68)
-]
+Candidate = Annotated[str, StringConstraints(pattern=CANDIDATE, max_length=68)]
 """A model, or what it was after a share of its training: resident, resident@50%."""
 
 LONGEST_NAME, MOST_NAMES = 80, 40

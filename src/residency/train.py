@@ -51,6 +51,7 @@ from residency.launch import child, launch
 from residency.lora import Lora, adapt
 from residency.progress import Watch, logging, trackers
 from residency.section import Complaint, Percent, Section, Seed, Share
+from residency.unused import unused
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -164,7 +165,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     coder = AutoTokenizer.from_pretrained(tokenizer or parent, local_files_only=True)
     if tokenizer is not None:
         settle(model, 1 + max(coder.get_vocab().values()))
-    with checkpoints.full_disk(state, ["the model"]):
+    with checkpoints.full_disk(state, ["the model"]), unused("deepspeed"):
         model.save_pretrained(out)
         coder.save_pretrained(out)
         checkpoints.put_kept(state, train.keep, coder, out)
@@ -352,23 +353,24 @@ def fit(
 
     if told.compile:
         compile_layers(model)
-    trainer = Trainer(
-        model,
-        arguments,
-        data_collator=watch.gathered,
-        train_dataset=watch,
-        compute_loss_func=loss,
-        callbacks=[logging(log, learned, steps, watch, out), *callbacks],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(checkpoints.keeping(out, train.keep, trainer))
-    last = checkpoints.latest(out)
-    if last is not None:
-        checkpoints.resumed(last, log)
-        learned[0] = int(log[-1]["tokens"])
-    with checkpoints.stoppable() as stopping, checkpoints.full_disk(out, writing):
-        trainer.add_callback(checkpoints.saving(out, log, stopping, writing))
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with unused("deepspeed"):
+        trainer = Trainer(
+            model,
+            arguments,
+            data_collator=watch.gathered,
+            train_dataset=watch,
+            compute_loss_func=loss,
+            callbacks=[logging(log, learned, steps, watch, out), *callbacks],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(checkpoints.keeping(out, train.keep, trainer))
+        last = checkpoints.latest(out)
+        if last is not None:
+            checkpoints.resumed(last, log)
+            learned[0] = int(log[-1]["tokens"])
+        with checkpoints.stoppable() as stopping, checkpoints.full_disk(out, writing):
+            trainer.add_callback(checkpoints.saving(out, log, stopping, writing))
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
     for hook in hooks:
         hook.remove()
     if len(log) < steps:
