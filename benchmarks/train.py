@@ -112,9 +112,7 @@ def stopwatch(spent: dict[str, float]) -> Any:
     return Stopwatch()
 
 
-def ours(
-    model: Any, data: list[Conversation], kind: str, step: int, out: Path, watch: Any
-) -> Any:
+def ours(model: Any, data: list[Conversation], kind: str, step: int, out: Path, watch: Any) -> Any:
     """What trains with residency, returning the losses of its steps."""
     from residency.train import Train, fit
 
