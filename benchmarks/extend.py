@@ -91,7 +91,9 @@ def main() -> None:
             flush=True,
         )
     out = asked.folder / f"{language}-grown"
-    small = grown(asked.folder, f"{language}100", 100, 1, *options)
+    small = text
+    if asked.megabytes > 100:
+        small = grown(asked.folder, f"{language}100", 100, 1, *options)
     command = [sys.executable, "-c", GROWN, str(asked.base), str(small), str(out)]
     took = measured(command, asked.folder / "extend.log")
     print(

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from residency.files import read_rows, write_json
+from residency.fingerprint import fingerprint
 from residency.gate import Gate, change
 from residency.train import Train, train
 
@@ -76,6 +77,7 @@ def write_part(folder: Path, coder: Any, packed: list[list[list[int]]]) -> None:
     np.save(folder / "bytes.npy", (sizes[tokens] * loss).sum(1, dtype=np.int32))
     kept = {"tokens": tokens.size, "learned": int(loss.sum()), "bytes": 1}
     counts = {"largest_token": int(tokens.max()), "kept": kept, "parts": {}, "rejected": {}}
+    counts["tokenizer"] = fingerprint(Path(coder.name_or_path))
     write_json(folder.parent / "counts.json", counts)
 
 
@@ -106,6 +108,7 @@ def main() -> None:
             method="full",
             lora=None,
             epochs=1,
+            steps=None,
             batch_tokens=LENGTH,
             learning_rate=rate,
             schedule="cosine",
@@ -120,6 +123,7 @@ def main() -> None:
                 warn_if_general_loss_rises_by=None,
                 stop_if_general_loss_rises_by=None,
             ),
+            keep=[],
         )
         made = pack.with_name("model")
         made.mkdir()

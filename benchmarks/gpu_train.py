@@ -387,6 +387,7 @@ def by_residency(data: Any, tiny: bool) -> dict[str, Any]:
     blocks = Blocks.__new__(Blocks)
     blocks.tokens, blocks.positions = (np.zeros((len(rows), length), np.int32) for _ in range(2))
     blocks.loss = np.zeros((len(rows), length), np.uint8)
+    blocks.bytes = np.zeros(len(rows), np.int32)  # only the log counts them
     for row, documents in enumerate(rows):
         at = 0
         for asked, told in documents:
@@ -401,6 +402,7 @@ def by_residency(data: Any, tiny: bool) -> dict[str, Any]:
             "method": "full",
             "lora": None,
             "epochs": 1,
+            "steps": None,
             "batch_tokens": 8 * length,
             "learning_rate": 1e-5,
             "schedule": "constant",
@@ -409,6 +411,8 @@ def by_residency(data: Any, tiny: bool) -> dict[str, Any]:
             "max_grad_norm": 1,
             "precision": "bfloat16",
             "seed": 0,
+            "gate": None,
+            "keep": [],
         }
     )
     real = sum(len(a) + len(t) for a, t in data)

@@ -4,7 +4,7 @@
 
 MODEL: a folder of build/models, of which the tokenizer is taken; what is trained is a random model
 of 3 M parameters, so that the data is what costs. Packs of 0.01, 1 and 10 GB (or those given) are
-sparse files of token 0 in which every token but a document's first is learned. Run from the
+sparse files of token 0 in which every token but a block's first is learned. Run from the
 repository's root: `python -m residency.train models.reader.train` is started as a user would, timed
 until it names its first step, stopped with SIGTERM, started again, and timed until its next.
 Imports, about the same each time, are part of what is timed.
@@ -29,28 +29,32 @@ STEP = re.compile(r"step (\d+)\s*/")
 PATIENCE = 300
 
 
-def sparse_pack(out: Path, gigabytes: float) -> None:
-    """A pack of about so many bytes; holes where it is zero."""
+def sparse_pack(out: Path, gigabytes: float, tokenizer: Path) -> None:
+    """A pack of about so many bytes to learn, holes where it is zero, and parts for the gate."""
     import numpy as np
 
+    from residency.fingerprint import fingerprint
+
     rows = max(8, round(gigabytes * 1e9 / 9 / LENGTH))
-    for part in out, out / "train":  # a pack in one part, or the part of it that is trained on
-        part.mkdir(parents=True, exist_ok=True)
-        if part != out:
-            for file in out.glob("*.npy"):
-                (part / file.name).hardlink_to(file)
-            continue
-        make = np.lib.format.open_memmap
-        make(part / "tokens.npy", "w+", np.int32, (rows, LENGTH))
-        make(part / "bytes.npy", "w+", np.int32, (rows,))
-        make(part / "positions.npy", "w+", np.int32, (rows, LENGTH))
-        loss = make(part / "loss.npy", "w+", np.uint8, (rows, LENGTH))
-        loss[:, 1:] = 1
+    make = np.lib.format.open_memmap
+    for part, number in ("train", rows), ("held_out", 8), ("general", 8):
+        (out / part).mkdir(parents=True)
+        make(out / part / "tokens.npy", "w+", np.int32, (number, LENGTH))
+        make(out / part / "positions.npy", "w+", np.int32, (number, LENGTH))
+        make(out / part / "bytes.npy", "w+", np.int32, (number,))[:] = LENGTH - 1
+        make(out / part / "loss.npy", "w+", np.uint8, (number, LENGTH))[:, 1:] = 1
     learned = rows * (LENGTH - 1)
     kept = {"blocks": rows, "documents": rows, "tokens": rows * LENGTH, "learned": learned}
-    counts = {"kept": kept | {"bytes": learned}, "largest_token": 0, "rejected": {}}
-    for part in out, out / "train":
-        (part / "counts.json").write_text(json.dumps(counts))
+    counts = {
+        "objective": "pretrain",
+        "length": LENGTH,
+        "largest_token": 0,
+        "tokenizer": fingerprint(tokenizer),
+        "kept": kept | {"bytes": learned},
+        "parts": {},
+        "rejected": {},
+    }
+    (out / "counts.json").write_text(json.dumps(counts))
 
 
 def small_model(model: Path, out: Path) -> None:
@@ -118,7 +122,7 @@ def main() -> None:
         folder = Path(name)
         small_model(Path(sys.argv[1]), folder / "model")
         for gigabytes in map(float, sys.argv[2:] or ("0.01", "1", "10")):
-            sparse_pack(folder / "pack", gigabytes)
+            sparse_pack(folder / "pack", gigabytes, folder / "model")
             _, first, cpu = next_step(folder)
             step, again, cpu_again = next_step(folder)
             resumed = f"{again:.1f} (step {step})" if step > 1 else "did not resume"

@@ -9,8 +9,9 @@ constraints.txt names; DATA: `medqa=FILE` (MedQA's own JSON lines, options shown
 All learn the same N conversations once, full fine-tuning, bfloat16 autocast, the loss on answers
 alone, the same number of tokens (within a conversation) per optimiser step. Each runs in a process
 of its own, in turn. Counted are real tokens (no padding) by wall clock and by CPU seconds of the
-steps alone, and the process's highest memory. Beforehand all take one step on the same four
-conversations, where their losses must agree, and packed ones show whether documents leak.
+steps alone, not of what is imported and set up before them, and the process's highest memory.
+Beforehand all take one step on the same four conversations, where their losses must agree, and
+packed ones show whether documents leak.
 
     ours                 residency.train.fit on blocks
     trl                  SFTTrainer, its defaults: 8 padded conversations, activations recomputed
@@ -70,37 +71,48 @@ def conversations(kind: str, files: list[Path], model: Path, count: int) -> list
 
 
 def blocks(data: list[Conversation], length: int) -> Any:
-    """Conversations put into blocks first-fit decreasing, as residency.blocks.Blocks in memory."""
+    """Conversations put into blocks as `pack` does, as residency.blocks.Blocks in memory."""
     import numpy as np
 
+    from residency.bestfit import best_fit
     from residency.blocks import Blocks
 
-    rows: list[list[Conversation]] = []
-    for each in sorted(data, key=lambda each: -len(each[0]) - len(each[1])):
-        size = len(each[0]) + len(each[1])
-        held = (sum(len(a) + len(t) for a, t in row) for row in rows)
-        at = next((i for i, used in enumerate(held) if used + size <= length), len(rows))
-        if at == len(rows):
-            rows.append([])
-        rows[at].append(each)
-    shape = (len(rows), length)
+    sizes = np.array([len(asked) + len(told) for asked, told in data])
+    rows = best_fit(sizes, length)
+    shape = (int(rows.max()) + 1, length)
     filled = Blocks.__new__(Blocks)
     filled.tokens = np.zeros(shape, np.int32)
     filled.positions = np.zeros(shape, np.int32)
     filled.loss = np.zeros(shape, np.uint8)
-    for row, documents in enumerate(rows):
-        at = 0
-        for asked, told in documents:
-            end = at + len(asked) + len(told)
-            filled.tokens[row, at:end] = asked + told
-            filled.positions[row, at:end] = np.arange(end - at)
-            filled.loss[row, end - len(told) : end] = 1
-            at = end
+    filled.bytes = np.zeros(shape[0], np.int32)  # only the log counts them
+    used = [0] * shape[0]
+    for (asked, told), row in zip(data, rows.tolist(), strict=True):
+        at, end = used[row], used[row] + len(asked) + len(told)
+        filled.tokens[row, at:end] = asked + told
+        filled.positions[row, at:end] = np.arange(end - at)
+        filled.loss[row, end - len(told) : end] = 1
+        used[row] = end
+    for row, at in enumerate(used):
         filled.positions[row, at:] = np.arange(length - at)
     return filled
 
 
-def ours(model: Any, data: list[Conversation], kind: str, step: int, out: Path) -> Any:
+def stopwatch(spent: dict[str, float]) -> Any:
+    """A TrainerCallback that notes the seconds and CPU seconds from before the first step on."""
+    from transformers import TrainerCallback
+
+    class Stopwatch(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            spent.update(wall=-time.monotonic(), cpu=-time.process_time())
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            spent["wall"] += time.monotonic()
+            spent["cpu"] += time.process_time()
+
+    return Stopwatch()
+
+
+def ours(model: Any, data: list[Conversation], kind: str, step: int, out: Path, watch: Any) -> Any:
     """What trains with residency, returning the losses of its steps."""
     from residency.train import Train, fit
 
@@ -109,6 +121,7 @@ def ours(model: Any, data: list[Conversation], kind: str, step: int, out: Path) 
             "method": "full",
             "lora": None,
             "epochs": 1,
+            "steps": None,
             "batch_tokens": step,
             "learning_rate": 2e-5,
             "schedule": "constant",
@@ -117,10 +130,12 @@ def ours(model: Any, data: list[Conversation], kind: str, step: int, out: Path) 
             "max_grad_norm": 1,
             "precision": "bfloat16",
             "seed": 0,
+            "gate": None,
+            "keep": [],
         }
     )
     filled = blocks(data, BLOCK[kind])
-    return lambda: [row["loss"] for row in fit(model, settings, filled, out)]
+    return lambda: [row["loss"] for row in fit(model, settings, filled, out, [watch])]
 
 
 def _arguments(step: int, at_a_time: int, out: Path) -> dict[str, Any]:
@@ -209,11 +224,14 @@ def one(name: str, model_folder: Path, given: Path, step: int) -> dict[str, Any]
     data = told["data"]
     model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
     found: dict[str, Any] = {"torch": torch.__version__, "transformers": transformers.__version__}
+    spent: dict[str, float] = {}
+    watch = stopwatch(spent)
     with tempfile.TemporaryDirectory() as out:
         if name == "ours":
-            run = ours(model, data, told["kind"], step, Path(out))
+            run = ours(model, data, told["kind"], step, Path(out), watch)
         else:
             trainer = peer(name, model, data, told["kind"], step, Path(out))
+            trainer.add_callback(watch)
             if "packed" in name and told["check"]:
                 found["leaks"] = leaks(trainer)
 
@@ -221,9 +239,8 @@ def one(name: str, model_folder: Path, given: Path, step: int) -> dict[str, Any]
                 trainer.train()
                 return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-        wall, cpu = time.monotonic(), time.process_time()
         losses = run()
-        found |= {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
+    found |= spent
     if name.startswith("trl"):
         import trl
 
