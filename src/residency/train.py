@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -116,10 +116,8 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     epoch) and, where there is a gate, gate.jsonl. Raises Complaint where the parts do not fit
     together, where training diverges, and where the gate stops it.
     """
-    told = settings()
-    blocks = Blocks(pack / "train")
     check(train, parent, tokenizer, pack)
-    wanted = processes(told, blocks_per_step(train, blocks))
+    wanted = processes(settings(), blocks_per_step(train, Blocks(pack / "train")))
     if wanted > 1 and not child():
         launch(
             "residency.train",
@@ -131,7 +129,20 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
             out=out,
         )
         return
+    with checkpoints.stoppable() as stopping:
+        _trained(train, parent, tokenizer, pack, out, stopping)
 
+
+def _trained(
+    train: Train,
+    parent: Path,
+    tokenizer: Path | None,
+    pack: Path,
+    out: Path,
+    stopping: Callable[[], bool],
+) -> None:
+    """The part of `train` that each process takes; it stops after a step where `stopping` says."""
+    blocks = Blocks(pack / "train")
     large_pages()
     join()
     from transformers import AutoTokenizer, set_seed
@@ -150,7 +161,7 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
         gate = watching(train.gate, pack, pieces)
     inputs = [parent, pack] if tokenizer is None else [parent, pack, tokenizer]
     state = checkpoints.work(pack.name, train, inputs)
-    log = fit(model, train, blocks, state, [gate] if gate else [])
+    log = fit(model, train, blocks, state, [gate] if gate else [], stopping)
     weights = whole(model) if in_parts(model) or train.method == "qlora" else None
     if rank() != 0:
         return
@@ -280,12 +291,17 @@ def prepared(
 
 
 def fit(
-    model: Any, train: Train, blocks: Blocks, out: Path, callbacks: Sequence[Any] = ()
+    model: Any,
+    train: Train,
+    blocks: Blocks,
+    out: Path,
+    callbacks: Sequence[Any] = (),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:
     """Train the model in place; the rows of its log.
 
     `out`: a folder for the state on the way, from which it goes on where there is a checkpoint.
-    Raises SystemExit with status 75 where a signal stopped it.
+    Raises SystemExit with status 75 where `stopping` said after a step that it should end there.
 
     Called in each process. Weights and moments are float32 and the forward pass autocasts, also on
     a GPU: an update of bfloat16 weights is lost where it is smaller than their 8 bits.
@@ -368,7 +384,7 @@ def fit(
         if last is not None:
             checkpoints.resumed(last, log)
             learned[0] = int(log[-1]["tokens"])
-        with checkpoints.stoppable() as stopping, checkpoints.full_disk(out, writing):
+        with checkpoints.full_disk(out, writing):
             trainer.add_callback(checkpoints.saving(out, log, stopping, writing))
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
     for hook in hooks:
