@@ -25,7 +25,7 @@ from residency.files import read_json, read_rows, write_json
 from residency.graph import code
 from residency.progress import Watch
 from residency.section import Complaint
-from residency.train import Train, train
+from residency.train import Train, prepared, train
 
 EPOCHS = 4  # of three steps
 FULL = changed(TRAIN, epochs=EPOCHS)
@@ -203,6 +203,20 @@ def stopped_at(step: int, section: Train, parent: Path, pack: Path, out: Path) -
     return checkpoints.work(pack.name, section, [parent, pack])
 
 
+def test_a_signal_that_comes_while_the_model_is_loaded_is_not_lost(
+    parent: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepared_late(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return prepared(*args, **options)
+
+    monkeypatch.setattr("residency.train.prepared", prepared_late)
+    with pytest.raises(SystemExit) as end:
+        run(FULL, parent, packed, tmp_path / "out")
+    assert end.value.code == checkpoints.RESUME_ME
+    assert saved(checkpoints._root()) == [1]
+
+
 def test_the_last_two_checkpoints_stay(parent: Path, packed: Path, tmp_path: Path) -> None:
     state = stopped_at(5, FULL, parent, packed, tmp_path / "out")
     assert sorted(path.name for path in state.glob("checkpoint-*")) == [
@@ -271,7 +285,17 @@ def test_large_files_are_not_read_to_tell_them_apart(
 
 
 def test_every_module_of_a_training_either_shapes_it_or_is_known_not_to() -> None:
-    harmless = {"card", "devices", "files", "fingerprint", "launch", "progress", "section", "step"}
+    harmless = {
+        "card",
+        "devices",
+        "files",
+        "fingerprint",
+        "launch",
+        "progress",
+        "section",
+        "step",
+        "unused",
+    }
     assert {path.stem for path in code("train")} == {*checkpoints.SHAPING, *harmless}
 
 
