@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,11 +70,65 @@ def within(sizes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
     return joins
 
 
-def counted(tokenizer: Any, texts: Iterable[str]) -> dict[str, int]:
-    """How often each pre-token occurs in texts, by a `tokenizers.Tokenizer`'s own rules.
+CUT_BEFORE_SPACE = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",  # Llama 3
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",  # Qwen 2 and 3
+)
+"""Expressions that, like GPT-2's, always end a match between a character and a space behind it."""
 
-    Counted by a trainer of that library on all cores; pickling is its one way to tell the counts.
-    """
+
+def counted(tokenizer: Any, texts: Iterable[str]) -> dict[str, int]:
+    """How often each pre-token occurs in texts, by a `tokenizers.Tokenizer`'s own rules."""
+    if not _cuts_before_space(orjson.loads(tokenizer.to_str())):
+        return _pretokens(tokenizer, texts)
+    # What stands between two such cuts is cut by itself as it is in the text, so only once.
+    first: Counter[str] = Counter()
+    spaced: Counter[str] = Counter()
+    for text in texts:
+        if _WIDE.search(text):
+            first.update(_CUT.split(text))
+        else:
+            beginning, *rest = text.split(" ")
+            first[beginning] += 1
+            spaced.update(rest)
+    for word, count in spaced.items():
+        first[f" {word}"] += count
+    del spaced
+    return _weighed(tokenizer, first)
+
+
+_WIDE = re.compile(r"\s |^ | $")
+_CUT = re.compile(r"(?<=\S)(?= )")
+
+
+def _cuts_before_space(content: dict[str, Any]) -> bool:
+    """Whether nothing of a tokenizer.json reaches from a character to a space behind it."""
+    if (content["normalizer"] or {"type": "NFC"})["type"] != "NFC":
+        return False
+    cutter = content["pre_tokenizer"] or {}
+    return all(
+        each.get("type") == "Digits"
+        or (each.get("type") == "ByteLevel" and not each["add_prefix_space"])
+        or (each.get("type") == "Split" and each["pattern"].get("Regex") in CUT_BEFORE_SPACE)
+        for each in cutter.get("pretokenizers", [cutter])
+    )
+
+
+def _weighed(tokenizer: Any, chunks: Counter[str]) -> dict[str, int]:
+    """The pre-tokens of chunks with counts."""
+    found: defaultdict[str, int] = defaultdict(int)
+    normalizer, cutter = tokenizer.normalizer, tokenizer.pre_tokenizer
+    for chunk, count in chunks.items():
+        text = chunk if normalizer is None else normalizer.normalize_str(chunk)
+        for word, _ in cutter.pre_tokenize_str(text):
+            found[word] += count
+    return found
+
+
+def _pretokens(tokenizer: Any, texts: Iterable[str]) -> dict[str, int]:
+    """Counted by a trainer of the library on all cores; pickling is its one way to tell them."""
     from tokenizers import Tokenizer, models, trainers
 
     os.environ.setdefault("RAYON_NUM_THREADS", str(cores()))
