@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from residency.bpe import Words, learn
+from residency import bpe
+from residency.bpe import CUT_BEFORE_SPACE, Words, learn
 from residency.embeddings import Embeddings, Mean
 from residency.extend import Tokenizer, extend, frequencies, segment
 from residency.extend import _unreachable as unreachable
@@ -331,3 +332,40 @@ def test_any_number_of_threads_gives_the_same_bytes(tmp_path: Path) -> None:
         subprocess.run(command, check=True, env=environment)
     one, four = ({path.name: path.read_bytes() for path in out.iterdir()} for out in outs)
     assert one == four
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    texts=st.lists(
+        st.one_of(
+            st.text(max_size=30),
+            st.lists(st.sampled_from([*" \n\r\t\u3000'.1á猫", "  ", "don't", "e\u0301"])).map(
+                "".join
+            ),
+        ),
+        max_size=3,
+    ),
+    pattern=st.sampled_from([None, *CUT_BEFORE_SPACE]),
+    composed=st.booleans(),
+)
+def test_words_counted_between_spaces_are_those_of_the_whole_text(
+    texts: list[str], pattern: str | None, composed: bool
+) -> None:
+    from tokenizers import Regex, models, normalizers, pre_tokenizers
+    from tokenizers import Tokenizer as Backend
+
+    backend = Backend(models.BPE())
+    if composed:
+        backend.normalizer = normalizers.NFC()
+    cut = pre_tokenizers.Digits(individual_digits=True)
+    if pattern is not None:
+        cut = pre_tokenizers.Split(Regex(pattern), "isolated")
+    last = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([cut, last])
+    whole: Counter[str] = Counter()
+    for text in texts:
+        text = text if backend.normalizer is None else backend.normalizer.normalize_str(text)
+        whole.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text))
+    assert bpe._cuts_before_space(orjson.loads(backend.to_str()))
+    assert Counter(bpe.counted(backend, texts)) == whole
+    assert Counter(bpe._pretokens(backend, texts)) == whole

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,11 +70,65 @@ def within(sizes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
     return joins
 
 
-def counted(tokenizer: Any, texts: Iterable[str]) -> dict[str, int]:
-    """How often each pre-token occurs in texts, by a `tokenizers.Tokenizer`'s own rules.
+CUT_BEFORE_SPACE = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",  # Llama 3
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",  # Qwen 2 and 3
+)
+"""Expressions that, like GPT-2's, always end a match between a character and a space behind it."""
 
-    Counted by a trainer of that library on all cores; pickling is its one way to tell the counts.
-    """
+
+def counted(tokenizer: Any, texts: Iterable[str]) -> dict[str, int]:
+    """How often each pre-token occurs in texts, by a `tokenizers.Tokenizer`'s own rules."""
+    if not _cuts_before_space(orjson.loads(tokenizer.to_str())):
+        return _pretokens(tokenizer, texts)
+    # What stands between two such cuts is cut by itself as it is in the text, so only once.
+    first: Counter[str] = Counter()
+    spaced: Counter[str] = Counter()
+    for text in texts:
+        if _WIDE.search(text):
+            first.update(_CUT.split(text))
+        else:
+            beginning, *rest = text.split(" ")
+            first[beginning] += 1
+            spaced.update(rest)
+    for word, count in spaced.items():
+        first[f" {word}"] += count
+    del spaced
+    return _weighed(tokenizer, first)
+
+
+_WIDE = re.compile(r"\s |^ | $")
+_CUT = re.compile(r"(?<=\S)(?= )")
+
+
+def _cuts_before_space(content: dict[str, Any]) -> bool:
+    """Whether nothing of a tokenizer.json reaches from a character to a space behind it."""
+    if (content["normalizer"] or {"type": "NFC"})["type"] != "NFC":
+        return False
+    cutter = content["pre_tokenizer"] or {}
+    return all(
+        each.get("type") == "Digits"
+        or (each.get("type") == "ByteLevel" and not each["add_prefix_space"])
+        or (each.get("type") == "Split" and each["pattern"].get("Regex") in CUT_BEFORE_SPACE)
+        for each in cutter.get("pretokenizers", [cutter])
+    )
+
+
+def _weighed(tokenizer: Any, chunks: Counter[str]) -> dict[str, int]:
+    """The pre-tokens of chunks with counts."""
+    found: defaultdict[str, int] = defaultdict(int)
+    normalizer, cutter = tokenizer.normalizer, tokenizer.pre_tokenizer
+    for chunk, count in chunks.items():
+        text = chunk if normalizer is None else normalizer.normalize_str(chunk)
+        for word, _ in cutter.pre_tokenize_str(text):
+            found[word] += count
+    return found
+
+
+def _pretokens(tokenizer: Any, texts: Iterable[str]) -> dict[str, int]:
+    """Counted by a trainer of the library on all cores; pickling is its one way to tell them."""
     from tokenizers import Tokenizer, models, trainers
 
     os.environ.setdefault("RAYON_NUM_THREADS", str(cores()))
@@ -168,7 +223,7 @@ def _learn(
 ) -> list[Parts]:
     """The merges that save at least `least` tokens; all occurrences of one are made at once."""
     texts = list(words.texts)
-    chain = _Chain(stretches, len(texts) + most)
+    chain = _Chain(stretches, len(texts) + most, least)
     counts = chain.counts
     unmade = {text: number for number, text in enumerate(texts) if number >= words.spelled}
     waiting: defaultdict[int, list[int]] = defaultdict(list)
@@ -189,7 +244,7 @@ def _learn(
     merges: list[Parts] = []
     while heap and len(merges) < most:
         count, parts, key = heapq.heappop(heap)
-        if key >= 0 and -count != counts[key]:
+        if key >= 0 and -count != counts[key]:  # it has lost since
             offer([key])
             continue
         text = "".join(parts)
@@ -208,9 +263,13 @@ def _learn(
 class _Chain:
     """Stretches of symbols one after the other, in which a pair is merged wherever it stands."""
 
-    def __init__(self, stretches: dict[bytes, int], width: int) -> None:
-        """`width`: more than any symbol's number; the key of a pair is left * width + right."""
-        self.width = width
+    def __init__(self, stretches: dict[bytes, int], width: int, least: int) -> None:
+        """`width`: more than any symbol's number; the key of a pair is left * width + right.
+
+        A pair comes up all at once and only loses from then on: one met less often than `least`
+        is not remembered.
+        """
+        self.width, self.least = width, least
         sizes = np.fromiter((len(each) // 8 for each in stretches), np.int64, len(stretches))
         self.symbols = np.frombuffer(b"".join(stretches), np.int64).astype(np.int32)
         weights = np.fromiter(stretches.values(), np.int64, len(stretches))
@@ -219,14 +278,14 @@ class _Chain:
         places = np.arange(len(self.symbols), dtype=np.int64)
         self.after = np.where(joins, places + 1, -1)
         self.before = np.where(np.append(False, joins[:-1]), places - 1, -1)
-        self.where: dict[int, list[NDArray[np.int64]]] = {}
-        self.counts: defaultdict[int, int] = defaultdict(int)
+        self.where: dict[int, NDArray[np.int64]] = {}
+        self.counts: dict[int, int] = {}
         self._add(np.flatnonzero(joins))
 
     def merge(self, key: int, new: int) -> list[int]:
         """Make the pair one new symbol, from the left; the pairs that are new by this."""
         left, right = divmod(key, self.width)
-        at = np.sort(np.concatenate(self.where.pop(key)))
+        at = self.where.pop(key)  # in order, as a stable sort left them
         at = at[self.symbols[at] == left]
         then = self.after[at]
         fits = (then >= 0) & (self.symbols[then] == right)
@@ -238,10 +297,12 @@ class _Chain:
             chosen = (order - first) % 2 == 0
             at, then = at[chosen], then[chosen]
         touched = np.concatenate([self.before[at], at, then])
-        touched = np.unique(touched[touched >= 0])
+        touched = _distinct(touched[touched >= 0])
         touched = touched[self.after[touched] >= 0]
-        for gone, count in zip(*self._counted(touched)[:2], strict=True):
-            self.counts[gone] -= count
+        keys, counts, _, _ = self._counted(touched)
+        for gone, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            if gone in self.counts:
+                self.counts[gone] -= count
         self.symbols[at] = new
         self.symbols[then] = -1
         behind = self.after[then]
@@ -249,27 +310,36 @@ class _Chain:
         self.before[behind[behind >= 0]] = at[behind >= 0]
         # What stands before may have been the right half of another that was merged.
         made = np.concatenate([self.before[at], at])
-        made = np.unique(made[made >= 0])
+        made = _distinct(made[made >= 0])
         return self._add(made[self.after[made] >= 0])
 
     def _add(self, places: NDArray[np.int64]) -> list[int]:
-        """Enter the pairs that begin at these places, and say which."""
+        """Enter the pairs that begin at these places and are frequent enough, and say which."""
         keys, counts, order, bounds = self._counted(places)
         ordered = places[order]
-        for key, count, first, last in zip(keys, counts, bounds[:-1], bounds[1:], strict=True):
-            self.counts[key] += count
-            self.where.setdefault(key, []).append(ordered[first:last])
-        return keys
+        frequent = np.flatnonzero(counts >= self.least)
+        added: list[int] = keys[frequent].tolist()
+        first, last = bounds[frequent].tolist(), bounds[frequent + 1].tolist()
+        self.counts.update(zip(added, counts[frequent].tolist(), strict=True))
+        for key, begin, end in zip(added, first, last, strict=True):
+            self.where[key] = ordered[begin:end]
+        return added
 
     def _counted(
         self, places: NDArray[np.int64]
-    ) -> tuple[list[int], list[int], NDArray[np.int64], list[int]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Distinct keys at places, their counts, the order by key, and where each begins in it."""
-        if not len(places):
-            return [], [], places, [0]
         keys = self.symbols[places].astype(np.int64) * self.width + self.symbols[self.after[places]]
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
-        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
-        counts = np.add.reduceat(self.weights[places][order], starts)
-        return keys[starts].tolist(), counts.tolist(), order, [*starts.tolist(), len(places)]
+        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+        bounds = np.append(starts, len(keys))
+        sums = np.append(0, np.cumsum(self.weights[places][order]))
+        return keys[starts], np.diff(sums[bounds]), order, bounds
+
+
+def _distinct(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    places = np.sort(places)
+    first = np.append(True, places[1:] != places[:-1])[: len(places)]
+    found: NDArray[np.int64] = places[first]
+    return found

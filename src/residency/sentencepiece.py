@@ -10,6 +10,8 @@ tokenizer.model has no merges: any neighbours that together are a piece are merg
 gives the same as the one merge in tokenizer.json. A text that tokens cover is always covered by
 those that it has when it stands alone (no merge crossed its ends: Berglund and van der Merwe 2023,
 https://arxiv.org/abs/2309.08715), so at any time there is one way only to make a piece.
+Where the base's two files encode a text alike, the grown ones do (in runs of spaces Llama 2's do
+not: tokenizer.model merges them last, its conversion first).
 """
 
 from __future__ import annotations
