@@ -317,7 +317,8 @@ class Table:
         in_s = np.array([bool(ENDS_IN_S.fullmatch(name)) for name in self.names])
         found: Array = (verb > noun) & ((verb > 1) | (count < 3))
         found |= (noun == 0) & in_s & (2 * free >= count)
-        return found & (count > 0) & ~np.array([_cjk(name) for name in self.names])
+        found &= (count > 0) & ~np.array([_cjk(name) for name in self.names])
+        return found
 
     def nouns(self, breaking: Array) -> Array:
         """Words that often enough stand alone as an English noun does; any of other languages."""
@@ -493,8 +494,9 @@ def _units(table: Table, run: Array, nouns: Array) -> Iterator[tuple[int, int]]:
 
     longest = np.zeros(total, dtype=np.int64)  # the longest unit that begins at a place
     _, ids = np.unique(words, return_inverse=True)
-    kept = counts = within = np.zeros(0)
-    firsts = words  # of runs of one word, their numbers
+    one = ids
+    single = counts = within = np.zeros(0, dtype=np.int64)
+    kept = np.zeros(0, dtype=bool)
     for size in range(1, LONGEST + 1):
         begin = np.arange(total - size + 1)
         begin = begin[run[begin] == run[begin + size - 1]]
@@ -535,8 +537,6 @@ def _units(table: Table, run: Array, nouns: Array) -> Iterator[tuple[int, int]]:
             least[least == np.iinfo(np.int64).max] = 0
             fits &= 2 * counts >= least
         kept = fits
-        if size == 1:
-            one = ids
         longest[begin[fits[ids[begin]]]] = size
     at, chosen, starts = 0, longest.tolist(), places.tolist()
     while at < total:
