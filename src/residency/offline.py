@@ -240,8 +240,8 @@ class Text:
         common = self.table.are(COMMON | self.table.small_words())
         verbs = self.table.verbs(common)
         self.verbs = {self.table.names[each] for each in verbs.nonzero()[0].tolist()}
-        content = ~common & ~verbs
-        content[0] = False
+        named = {word for term in self.terms if term.kind != "action" for word in term.words}
+        content = ~common & ~verbs & self.table.are(named)
         self.content = {self.table.names[each] for each in content.nonzero()[0].tolist()}
         self.chapters = {id(each.document): chapter(each.document) for each in sentences}
         self.worth = [self._worth_asking(number) for number in range(len(self.terms))]

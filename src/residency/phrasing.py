@@ -85,8 +85,8 @@ def stating(sentence: Sentence, verbs: Set[str], inside: Set[int]) -> bool:
         word in AUXILIARIES
         or word in VERBS
         or word in verbs
-        or (at > 0 and at not in inside and ENDS_IN_S.fullmatch(word))
-        for at, (word, *_) in enumerate(sentence.words)
+        or (at > 0 and at not in inside and word not in COMMON and sentence.text[start].islower())
+        for at, (word, start, *_) in enumerate(sentence.words)
     )
 
 

@@ -388,8 +388,12 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
     features = [_features(term, sentences, standing, ending) for term in terms]
     spread = Counter(name for each in features for name in each)
     column = {name: number for number, name in enumerate(sorted(spread))}
-    kinds = np.array([term.kind for term in terms])
+    kinds = np.array([{"thing": 0, "place": 1, "action": 2}[term.kind] for term in terms])
     lengths = np.array([len(term.words) for term in terms])
+    sorts, sort = np.unique(np.stack([kinds, lengths]), axis=1, return_inverse=True)
+    sort = sort.reshape(-1)
+    unlike = 0.5 ** np.abs(sorts[1][:, None] - sorts[1][None, :]) * (sorts[0][:, None] == sorts[0])
+    factors = unlike[:, sort]  # by sort and term
 
     def table(rows: list[dict[int, float]], width: int) -> Any:
         """Rows of {column: weight} as a sparse matrix, each of length 1."""
@@ -398,16 +402,22 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         starts = [0, *accumulate(len(row) for row in rows)]
         return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
 
-    def cosines(vectors: Any, start: int) -> Any:
+    def cosines(vectors: Any, start: int) -> Array:
         """Of a block of terms with all; halved for each word they differ in length."""
         here = slice(start, start + BLOCK)
-        scores = (vectors[here] @ vectors.T).toarray()
-        scores *= 0.5 ** np.abs(lengths[here, None] - lengths[None, :])
-        return np.where(kinds[here, None] == kinds[None, :], scores, 0).round(6)
+        scores: Array = (vectors[here] @ vectors.T).toarray()
+        scores *= factors[sort[here]]
+        return scores
 
-    def best(scores: Any, count: int) -> dict[int, float]:
-        order = np.argsort(-scores, kind="stable")[:count]
-        return {int(other): float(scores[other]) for other in order if scores[other]}
+    def best(scores: Array, count: int) -> Iterator[dict[int, float]]:
+        """Of each row the highest, best first; equal ones in order."""
+        width = scores.shape[1]
+        least = np.partition(scores, max(0, width - count), axis=1)[:, max(0, width - count)]
+        for row, low in zip(scores, least, strict=True):
+            there = np.flatnonzero(row >= max(low - 1e-6, 1e-6))
+            values = row[there].round(6)
+            order = np.argsort(-values, kind="stable")[:count]
+            yield dict(zip(there[order].tolist(), values[order].tolist(), strict=True))
 
     beside = table(
         [
@@ -423,17 +433,17 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         len(column),
     )
     near = [
-        best(row, NEIGHBOURS)
+        row
         for start in range(0, len(terms), BLOCK)
-        for row in cosines(beside, start)
+        for row in best(cosines(beside, start), NEIGHBOURS)
     ]
     shared = table(near, len(terms))
-    result = []
+    result: list[dict[int, float]] = []
     for start in range(0, len(terms), BLOCK):
         scores = cosines(shared, start) + 0.3 * cosines(beside, start)
-        for number, row in enumerate(scores, start):
-            row[number] = 0
-            result.append(best(row, most))
+        rows = np.arange(len(scores))
+        scores[rows, rows + start] = 0
+        result.extend(best(scores, most))
     return result
 
 
