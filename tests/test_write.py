@@ -186,7 +186,7 @@ def test_a_question_of_an_exam_is_kept_out(tmp_path: Path) -> None:
 
 
 def test_too_few_terms_of_a_kind_are_counted(tmp_path: Path) -> None:
-    _, rejected, counts = run(tmp_path, options=10)
+    _, rejected, counts = run(tmp_path, options=6)
     assert counts["rejected"]["too few distractors"] > 0
     assert {"stem", "answer", "origin"} <= rejected[-1]["item"].keys()
 

@@ -47,6 +47,7 @@ from residency.terms import (
     cut,
     find,
     likelihood_ratio,
+    singular,
     tabled,
 )
 from residency.words import words
@@ -60,6 +61,9 @@ SHORT, TOO_LONG = 3, 80
 
 ALIKE = 0.6
 """Options are at least so much like the answer as the one most like it, if enough terms are."""
+
+LEAST = 0.2
+"""What is less like the answer is no wrong option, but a joke."""
 
 BURST = 0.4
 """Least residual inverse document frequency, in bits, of an English word that is a term alone.
@@ -240,6 +244,8 @@ class Text:
         common = self.table.are(COMMON | self.table.small_words())
         verbs = self.table.verbs(common)
         self.verbs = {self.table.names[each] for each in verbs.nonzero()[0].tolist()}
+        attributes = self.table.attributes(common | verbs)
+        self.attributes = {self.table.names[each] for each in attributes.nonzero()[0].tolist()}
         named = {word for term in self.terms if term.kind != "action" for word in term.words}
         content = ~common & ~verbs & self.table.are(named)
         self.content = {self.table.names[each] for each in content.nonzero()[0].tolist()}
@@ -254,7 +260,7 @@ class Text:
         self.neighbours: list[dict[int, float]] = [{} for _ in self.terms]
         for number, others in zip(usable, near, strict=True):
             self.neighbours[number] = {usable[other]: score for other, score in others.items()}
-        self.stems = [frozenset(_stemmed(word) for word in term.words) for term in self.terms]
+        self.stems = [frozenset(singular(word) for word in term.words) for term in self.terms]
         self.shapes = [_shape(term.text) for term in self.terms]
         self.rarest_word = [
             min(term.words, key=lambda word: (self.counts[word], word)) for term in self.terms
@@ -284,10 +290,18 @@ class Text:
         count = len(term.places)
         if 2 * moved > count or 2 * modifying > count:
             return False
+        verbal = term.words[0] in self.verbs and moved > 0
+        if verbal or term.words[0] in VAGUE or term.words[0].endswith("ly"):
+            return False
+        if term.head in self.attributes:
+            return False
         if len(term.words) > 1 or self._documents < FEWEST_DOCUMENTS:
-            return term.words[0] not in self.verbs or moved == 0
+            return True
         expected = 1 - math.exp(-count / self._documents)
         burst = math.log2(self._documents * expected / len(documents))
+        chapters = {self.chapters[id(self.sentences[each].document)] for each in self.told[number]}
+        if 2 * len(chapters) > len(set(self.chapters.values())):
+            return False
         return burst >= BURST or number in self.defined
 
     @cached_property
@@ -339,7 +353,8 @@ class Text:
                 other for at, other in within if at.last <= place.first or at.first >= place.last
             } - {term}
             heading = sentence.text[sentence.words[place.last - 1].end :].startswith(":")
-            if term in seen or heading or term in self.everywhere or not others - self.everywhere:
+            telling = any(self.worth[other] for other in others - self.everywhere)
+            if term in seen or heading or term in self.everywhere or not telling:
                 continue
             whole = self.terms[term].kind != "thing" or self._whole(sentence, place)
             if not self.worth[term] or (english and not whole):
@@ -415,7 +430,7 @@ class Text:
         least = 0.0
         for other, likeness in self.neighbours[draft.answer].items():
             stems = self.stems[other]
-            if likeness < least and len(near) + len(far) >= count:
+            if likeness < LEAST or (likeness < least and len(near) + len(far) >= count):
                 break
             if (
                 not linked.isdisjoint(self.told[other])
@@ -507,6 +522,8 @@ class Text:
                 return None
             if sentence.folded(place.last + 1) not in ("a", "an", "the"):
                 return None
+            if not self.worth[term]:
+                return None
             told = sentence.slice(place.last + 1, len(sentence.words))
         told = phrasing.without_references(told.replace('"', "'"))
         about = tuple(sorted({other for _, other in within[1:]} - {term}))
@@ -529,7 +546,8 @@ class Text:
             inside = self._inside(number)
             told = phrasing.told_of(sentence, place, inside)
             about = frozenset(o for _, o in rest if o != term and o not in self.everywhere)
-            if told and about and len(told.split()) >= 2:
+            named = {singular(word) for word in words(told)} & self.stems[term]
+            if told and about and not named and 2 <= len(told.split()) <= LONG / 2:
                 subject = phrasing.began(sentence, place.last, self.lower)
                 found[number] = Fact(term, subject, told, about)
         return found
@@ -613,6 +631,19 @@ class Text:
 
 _CLAUSE_END = re.compile(r"[;:—；：](?:\s+(?:and|but|or)\b)?|--")
 
+
+def _list(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VAGUE = _list(
+    """additional common deepest different entire general greater individual larger largest
+    lesser main major many minor multiple net normal overall particular primary relative remaining
+    same several similar single small smaller smallest specific surrounding total typical
+    underlying various whole"""
+)
+"""A term that begins with one of these is no name; it would often be right as well."""
+
 MOVING = MODALS | {"to", "which", "who", "not", "you", "he", "she", "we", "they", "it", "them"}
 """After these stands a verb."""
 
@@ -627,11 +658,6 @@ def _entry(sentence: Sentence, place: Place) -> bool:
         return False
     end = sentence.words[place.last - 1].end
     return sentence.text[end : end + 1] in (":", "：")
-
-
-def _stemmed(word: str) -> str:
-    """A word without the -s of an English plural."""
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def _shape(text: str) -> tuple[bool, str, int, int]:

@@ -23,6 +23,7 @@ from residency.terms import (
     COMMON,
     DETERMINERS,
     ENDS_IN_S,
+    PREPOSITIONS,
     REFERRING,
     VERBS,
     Place,
@@ -52,8 +53,10 @@ _REFERENCE = re.compile(
     r"\s*[(\[](?:“[^”]*”|see\b|figs?\b|figure\b|table\b|also,? see\b|[a-z]\))[^()\[\]]*[)\]]",
     re.IGNORECASE,
 )
+_PARTICIPLES = _list("found called given made used known seen taken shown left held brought set")
+_LINKING = _list("thus therefore also then however hence consequently now both either")
 _ROW = re.compile(r"^[^;:]{1,60}: [^;]+(?:; [^;:]{1,60}: [^;]+)+$|\s\|\s|^\s*\|")
-_PICTURED = re.compile(r"\([a-z]\) ")
+_PICTURED = re.compile(r"\([a-z]\) |\b(?:in|see|from|of) “[A-Z]")
 
 
 def without_references(text: str) -> str:
@@ -84,7 +87,7 @@ def stating(sentence: Sentence, verbs: Set[str], inside: Set[int]) -> bool:
     return any(
         word in AUXILIARIES
         or word in VERBS
-        or word in verbs
+        or (at not in inside and word in verbs)
         or (at > 0 and at not in inside and word not in COMMON and sentence.text[start].islower())
         for at, (word, start, *_) in enumerate(sentence.words)
     )
@@ -100,6 +103,8 @@ def asked(sentence: Sentence, place: Place, kind: str, inside: Set[int], lower: 
         return ""
     first = place.first - (place.first > 0 and words[place.first - 1] in DETERMINERS)
     if first == 0 or (verb > first and kind != "action"):
+        return ""
+    if kind == "thing" and first - 1 != verb and words[first - 1] not in PREPOSITIONS:
         return ""
     subject = began(sentence, verb, lower)
     rest = f" {sentence.slice(verb + 1, first)}".rstrip()
@@ -117,7 +122,9 @@ def told_of(sentence: Sentence, place: Place, inside: Set[int]) -> str:
     """What the sentence's first clause says of the term that is its subject; empty if not plain."""
     _, end, verb = _clause(sentence, inside)
     first = place.first - (place.first > 0 and sentence.folded(place.first - 1) in DETERMINERS)
-    return sentence.slice(verb, end) if verb and first == 0 and verb == place.last else ""
+    plain = verb and first == 0 and verb == place.last and end - 1 in inside
+    plain = plain and sentence.folded(verb) not in _PARTICIPLES
+    return sentence.slice(verb, end) if plain else ""
 
 
 def whose(sentence: Sentence, place: Place, inside: Set[int], lower: Set[str]) -> str:
@@ -126,7 +133,9 @@ def whose(sentence: Sentence, place: Place, inside: Set[int], lower: Set[str]) -
     of = place.first - 1 - (words[place.first - 1] in ARTICLES if place.first else 0)
     if not verb or verb != place.last or words[verb] not in BE or of < 2 or words[of] != "of":
         return ""
-    if words[0] not in ARTICLES or end - verb < 2 or words[verb + 1] in ("to", "not", "that"):
+    if words[0] not in ARTICLES or end - verb < 2:
+        return ""
+    if words[verb + 1] not in ("a", "an", "the") and verb + 1 not in inside:
         return ""
     told = sentence.slice(verb + 1, end)
     return f"{told[:1].upper()}{told[1:]} {words[verb]} {began(sentence, of + 1, lower)} what?"
@@ -151,6 +160,7 @@ def _clause(sentence: Sentence, inside: Set[int]) -> tuple[list[str], int, int]:
     if (
         not (REFERRING | {"what"}).isdisjoint(words[:end])
         or not told[-1:].isalnum()
+        or not _LINKING.isdisjoint(words[:end])
         or not (words[0] in ARTICLES or words[0] not in COMMON)
     ):
         return words, end, 0
