@@ -67,7 +67,15 @@ def run(
     corpus.mkdir(exist_ok=True)
     out.mkdir()
     write_rows(corpus / "documents.jsonl", documents)
-    writer = {"kind": "offline", "cloze": 3, "definition": 2, "options": 4, "seed": 1} | values
+    writer = {
+        "kind": "offline",
+        "cloze": 3,
+        "definition": 2,
+        "reversal": 1,
+        "comparison": 1,
+        "options": 4,
+        "seed": 1,
+    } | values
     section = Questions(
         corpus="c",
         writer=OfflineWriter.model_validate(writer),
@@ -151,10 +159,10 @@ def test_counts_are_of_what_is_kept_and_rejected(written: Any) -> None:
 
 
 def test_no_more_questions_than_asked_for_come_of_a_sentence(tmp_path: Path) -> None:
-    kept, _, _ = run(tmp_path, cloze=1, definition=0)
+    kept, _, _ = run(tmp_path, cloze=1, definition=0, reversal=0, comparison=0)
     assert not [each for each in kept if each.labels["kind"] == "definition"]
     assert max(Counter(each.explanation for each in kept).values()) == 1
-    kept, _, _ = run(tmp_path, cloze=0, definition=1)
+    kept, _, _ = run(tmp_path, cloze=0, definition=1, reversal=0, comparison=0)
     assert {each.labels["kind"] for each in kept} == {"definition"}
     assert max(Counter(answer(each) for each in kept).values()) == 1
 
@@ -178,7 +186,7 @@ def test_a_question_of_an_exam_is_kept_out(tmp_path: Path) -> None:
 
 
 def test_too_few_terms_of_a_kind_are_counted(tmp_path: Path) -> None:
-    _, rejected, counts = run(tmp_path, options=10)
+    _, rejected, counts = run(tmp_path, options=6)
     assert counts["rejected"]["too few distractors"] > 0
     assert {"stem", "answer", "origin"} <= rejected[-1]["item"].keys()
 
@@ -220,7 +228,15 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -
     )
     values = {
         "corpus": "c",
-        "writer": {"kind": "offline", "cloze": 3, "definition": 2, "options": 4, "seed": 1},
+        "writer": {
+            "kind": "offline",
+            "cloze": 3,
+            "definition": 2,
+            "reversal": 1,
+            "comparison": 1,
+            "options": 4,
+            "seed": 1,
+        },
         "decontaminate": KNOWN,
     }
     (tmp_path / "other").mkdir()

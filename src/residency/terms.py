@@ -97,7 +97,7 @@ COMMON = (
 LONGEST = 5
 """Words in the longest term."""
 
-WEIGHT = {"column": 3.0, "form": 0.3, "length": 0.3}
+WEIGHT = {"column": 3.0, "form": 0.3, "length": 0.3, "kind": 2.0, "with": 1.5}
 """Of the features by which terms are near, against 1 for the words beside them and the head."""
 
 NEIGHBOURS = 20
@@ -114,6 +114,8 @@ _ABBREVIATION = re.compile(
 _PARAGRAPH = re.compile(r"\S(?:.*?\S)??(?=\s*(?:\n[ \t]*\n|\Z))", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 ENDS_IN_S = re.compile(r".{2,}[^su]s")
+_LISTED = re.compile(r",|,? (?:and|or|and the|or the)|, (?:the|a|an)| ?[、／/]", re.IGNORECASE)
+_OF_KINDS = _list("type group set pair form member series area collection")
 _LETTER = re.compile(r"\w")
 _ROW = re.compile(r"\s\|\s|\t|^\s*\|")
 _ITEM = re.compile(r"\s*(?:[-*+•–]|\d{1,3}[.)])\s")
@@ -322,14 +324,24 @@ class Table:
 
     def nouns(self, breaking: Array) -> Array:
         """Words that often enough stand alone as an English noun does; any of other languages."""
+        alone, fitting = self._alone(breaking)
+        found: Array = (fitting > 1) & (3 * fitting >= alone)
+        return found
+
+    def attributes(self, breaking: Array) -> Array:
+        """English words that stand alone, but not as a noun does: "positive", "considerably"."""
+        alone, fitting = self._alone(breaking)
+        found: Array = (alone > 1) & (3 * fitting < alone)
+        return found
+
+    def _alone(self, breaking: Array) -> tuple[Array, Array]:
+        """By word, how often it stands alone, and how often so as a noun would."""
         edges = breaking.copy()
         edges[0] = True
         alone = ~self.english | (edges[self.before] & edges[self.after])
         led = self.are(ARTICLES | PREPOSITIONS | QUALIFIERS)[self.before]
         leads = (self.before == 0) & self.are(AUXILIARIES | VERBS)[self.after]
-        fitting = self.count(alone & (~self.english | led | leads))
-        found: Array = (fitting > 1) & (3 * fitting >= self.count(alone))
-        return found
+        return self.count(alone), self.count(alone & (~self.english | led | leads))
 
     def content(self, common: Array, verbs: Array) -> Array:
         """By place, the number of its run of content words, ascending; -1 where there is none.
@@ -386,10 +398,15 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
     standing = {(at.sentence, at.first): at for t in terms if t.kind != "action" for at in t.places}
     ending = {(at.sentence, at.last): at for at in standing.values()}
     features = [_features(term, sentences, standing, ending) for term in terms]
+    _add_company(features, terms, sentences)
     spread = Counter(name for each in features for name in each)
     column = {name: number for number, name in enumerate(sorted(spread))}
-    kinds = np.array([term.kind for term in terms])
+    kinds = np.array([{"thing": 0, "place": 1, "action": 2}[term.kind] for term in terms])
     lengths = np.array([len(term.words) for term in terms])
+    sorts, sort = np.unique(np.stack([kinds, lengths]), axis=1, return_inverse=True)
+    sort = sort.reshape(-1)
+    unlike = 0.5 ** np.abs(sorts[1][:, None] - sorts[1][None, :]) * (sorts[0][:, None] == sorts[0])
+    factors = unlike[:, sort]  # by sort and term
 
     def table(rows: list[dict[int, float]], width: int) -> Any:
         """Rows of {column: weight} as a sparse matrix, each of length 1."""
@@ -398,16 +415,22 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         starts = [0, *accumulate(len(row) for row in rows)]
         return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
 
-    def cosines(vectors: Any, start: int) -> Any:
+    def cosines(vectors: Any, start: int) -> Array:
         """Of a block of terms with all; halved for each word they differ in length."""
         here = slice(start, start + BLOCK)
-        scores = (vectors[here] @ vectors.T).toarray()
-        scores *= 0.5 ** np.abs(lengths[here, None] - lengths[None, :])
-        return np.where(kinds[here, None] == kinds[None, :], scores, 0).round(6)
+        scores: Array = (vectors[here] @ vectors.T).toarray()
+        scores *= factors[sort[here]]
+        return scores
 
-    def best(scores: Any, count: int) -> dict[int, float]:
-        order = np.argsort(-scores, kind="stable")[:count]
-        return {int(other): float(scores[other]) for other in order if scores[other]}
+    def best(scores: Array, count: int) -> Iterator[dict[int, float]]:
+        """Of each row the highest, best first; equal ones in order."""
+        width = scores.shape[1]
+        least = np.partition(scores, max(0, width - count), axis=1)[:, max(0, width - count)]
+        for row, low in zip(scores, least, strict=True):
+            there = np.flatnonzero(row >= max(low - 1e-6, 1e-6))
+            values = row[there].round(6)
+            order = np.argsort(-values, kind="stable")[:count]
+            yield dict(zip(there[order].tolist(), values[order].tolist(), strict=True))
 
     beside = table(
         [
@@ -423,17 +446,17 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         len(column),
     )
     near = [
-        best(row, NEIGHBOURS)
+        row
         for start in range(0, len(terms), BLOCK)
-        for row in cosines(beside, start)
+        for row in best(cosines(beside, start), NEIGHBOURS)
     ]
     shared = table(near, len(terms))
-    result = []
+    result: list[dict[int, float]] = []
     for start in range(0, len(terms), BLOCK):
         scores = cosines(shared, start) + 0.3 * cosines(beside, start)
-        for number, row in enumerate(scores, start):
-            row[number] = 0
-            result.append(best(row, most))
+        rows = np.arange(len(scores))
+        scores[rows, rows + start] = 0
+        result.extend(best(scores, most))
     return result
 
 
@@ -469,7 +492,7 @@ def _features(
         if _ROW.search(text := sentences[place.sentence].text):
             before = text[: sentences[place.sentence].words[place.first].start]
             result[f"column {before.count('|')} {sentences[place.sentence].passage}"] += 1
-    result[f"head {term.head}"] = len(term.places)
+    result[f"kind {singular(term.head)}"] = len(term.places)
     result[f"length {len(term.words)}"] = len(term.places)
     result[f"form {term.text[:1].isupper()} {term.text.endswith('s')}"] = len(term.places)
     return result
@@ -543,6 +566,60 @@ def _units(table: Table, run: Array, nouns: Array) -> Iterator[tuple[int, int]]:
         if chosen[at]:
             yield starts[at], chosen[at]
         at += chosen[at] or 1
+
+
+def _add_company(
+    features: list[Counter[str]], terms: list[Term], sentences: list[Sentence]
+) -> None:
+    """What a text says a term is, "a hormone that ...", and what it is listed with."""
+    within: dict[int, list[tuple[Place, int]]] = {}
+    for number, term in enumerate(terms):
+        for place in term.places if term.kind == "thing" else ():
+            within.setdefault(place.sentence, []).append((place, number))
+    for which, places in within.items():
+        places.sort()
+        sentence = sentences[which]
+        for (one, left), (two, right) in pairwise(places):
+            between = sentence.text[
+                sentence.words[one.last - 1].end : sentence.words[two.first].start
+            ]
+            if _LISTED.fullmatch(between):
+                for number, other in ((left, right), (right, left)):
+                    features[number][f"with {other}"] += 1
+                    features[number][f"with {number}"] += 1
+        place, number = places[0]
+        kind = _genus(sentence, place)
+        if kind:
+            features[number][f"kind {kind}"] += len(terms[number].places)
+
+
+def _genus(sentence: Sentence, place: Place) -> str:
+    """The head of what an English sentence or a glossary says a term is; empty if it does not.
+
+    The noun before the first function word, as in "T is a peptide hormone that" (Amsler 1981,
+    doi:10.3115/981923.981956, of dictionaries); "one of the bones" is a bone.
+    """
+    at = place.last
+    told = sentence.text[sentence.words[at - 1].end :][:1] == ":" and place.first == 0
+    english = sentence.document.language.startswith("en")
+    if not english or not (told or sentence.after(at - 1) in BE) or place.first > 1:
+        return ""
+    at += not told
+    if not told and sentence.folded(at) not in ("a", "an", "one", "the"):
+        return ""
+    kind = ""
+    for each in range(at, min(at + 12, len(sentence.words))):
+        word = sentence.folded(each)
+        common = word in COMMON or word in _OF_KINDS
+        if kind and (common or sentence.words[each].apart):
+            return singular(kind)
+        kind = "" if common else word
+    return ""
+
+
+def singular(word: str) -> str:
+    """A word without the -s of an English plural."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "siu" else word
 
 
 def likelihood_ratio(both: int, left: int, right: int, total: int) -> float:
