@@ -41,10 +41,13 @@ class _Loader(BaseLoader):
         self.own = own
         self.loaded: dict[str, bytes] = {}
 
+    def path(self, template: str) -> Path:
+        """Where a template lies; the user's own cannot be mistaken for one of ours."""
+        return self.own if self.own and template == self.own.as_posix() else OURS / template
+
     def get_source(self, _environment: Environment, template: str) -> tuple[str, str, None]:
-        own = self.own is not None and template == self.own.as_posix()
-        path = self.own if own and self.own else OURS / template
-        if not own and template not in (each.name for each in OURS.glob("*.jinja")):
+        path = self.path(template)
+        if path != self.own and template not in (each.name for each in OURS.glob("*.jinja")):
             raise TemplateNotFound(template)
         try:
             content = path.read_bytes()
@@ -109,15 +112,15 @@ class Prompt:
 
     def _line(self, error: Exception) -> str:
         """File and line of a template from which an error came."""
-        own = (self.loader.own or OURS / self.name).as_posix()
-        files = {own: self.file} | {
-            each.as_posix(): f"{PLACE}/{each.name}" for each in OURS.glob("*.jinja")
-        }
-        lines = [
-            f"{files[frame.filename]}:{frame.lineno}"
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename in files
-        ]
+        known = {(self.loader.path(each)).as_posix(): each for each in self.loader.loaded}
+        lines = []
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename in known and frame.lineno:
+                name = known[frame.filename]
+                template = self.environment.get_template(name)
+                lines.append(
+                    f"{self._named(name)}:{template.get_corresponding_lineno(frame.lineno)}"
+                )
         return lines[-1] if lines else self.file
 
 

@@ -267,16 +267,18 @@ def _question(writer: ModelWriter, item: Item, reply: Reply, values: dict[str, A
     kind = item.kind
     options: tuple[str, ...] = ()
     answers: tuple[int, ...] = ()
+    document, passage = item.passage.document, item.passage
     if kind == "judgement":
         options, answers = SCALE, _chosen([values.get("answer")], SCALE)
     elif kind == "propositions":
         said = [_mapping(each, "a proposition") for each in _several(values, "propositions")]
-        options = tuple(_text(each, "text") for each in said)
+        options = _so_many(writer, (_text(each, "text") for each in said))
         if any(not isinstance(each.get("true"), bool) for each in said):
             raise Unusable("not parsed", '"true" of a proposition is not true or false')
         answers = tuple(place for place, each in enumerate(said) if each["true"])
     elif kind != "open":
-        options = tuple(_text({"": each}, "") for each in _several(values, "options"))
+        told = _several(values, "options")
+        options = _so_many(writer, (_text({"": each}, "") for each in told))
         many = kind == "multiple"
         named = _several(values, "answers") if many else [values.get("answer")]
         answers = _chosen(named, LETTERS[: len(options)])
@@ -284,10 +286,6 @@ def _question(writer: ModelWriter, item: Item, reply: Reply, values: dict[str, A
         if many and len(answers) != right:
             detail = f"{len(answers)} named right, {right} asked for"
             raise Unusable("wrong number of right answers", detail)
-    if options and kind != "judgement" and len(options) != writer.options:
-        detail = f"{len(options)}, expected {writer.options}"
-        raise Unusable("wrong number of options", detail)
-    document, passage = item.passage.document, item.passage
     place = locate(quote := _text(values, "quote"), passage.text)
     if place is None:
         raise Unusable("quote not in passage", repr(quote))
@@ -402,6 +400,14 @@ def _several(values: dict[str, Any], key: str) -> list[Any]:
     if not isinstance(value, list):
         raise Unusable("not parsed", f"{key}: expected a list, found {value!r:.80}")
     return value
+
+
+def _so_many(writer: ModelWriter, options: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(options)
+    if len(found) != writer.options:
+        detail = f"{len(found)}, expected {writer.options}"
+        raise Unusable("wrong number of options", detail)
+    return found
 
 
 def _chosen(named: Iterable[Any], among: Sequence[str]) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
 """passages: what a question is written about: whole paragraphs of one document, up to a length.
 
 A document's passages depend on its text alone. Where one ends depends, as in content-defined
-chunking (Muthitacharoen et al. 2001, doi:10.1145/502034.502052), on a digest of the paragraph that
-follows as well as on length: when a paragraph is edited, passages further down soon begin and end
-where they did, and what was asked about them stays as it was.
+chunking (Muthitacharoen et al. 2001, doi:10.1145/502034.502052), on digests of the paragraphs that
+may follow as well as on length: when a paragraph is edited, passages further down soon begin and
+end where they did, and what was asked about them stays as it was.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from residency.words import words
 
 SHORT = 4
 """A passage of less than 1/SHORT of the wanted length joins its neighbour."""
-
-RESTS = 4
-"""Of the paragraphs behind half a passage, one in RESTS begins a new one."""
 
 _GAP = re.compile(r"\n[^\S\n]*\n\s*")
 _STOP = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+[”’」』）]*\s*|\n\s*")
@@ -76,21 +73,29 @@ def extracted(document: Document, start: int, end: int) -> tuple[int, int]:
 
 
 def _cut(text: str, most: int) -> list[tuple[int, int]]:
+    """Where passages begin and end: each as long as fits, then cut where a digest is smallest.
+
+    Only a cut behind half of what fits is looked for, so that none is much shorter.
+    """
+    units = [(low, high, len(words(text[low:high]))) for low, high in _units(text, most)]
+    digests = [hashlib.sha256(text[low:high].encode()).digest() for low, high, _ in units]
     found: list[tuple[int, int]] = []
-    start, size, last = 0, 0, 0
-    for low, high in _units(text, most):
-        length = len(words(text[low:high]))
-        begins = 2 * size >= most and _digest(text[low:high]) % RESTS == 0
-        if SHORT * size >= most and (size + length > most or begins):
-            found.append((start, last))
-            size = 0
-        if not size:
-            start = low
-        size, last = size + length, high
-    if size and found and SHORT * size < most:
-        found[-1] = (found[-1][0], last)
-    elif size:
-        found.append((start, last))
+    first = 0
+    while first < len(units):
+        size, last = 0, first
+        cuts: list[int] = []  # units before which this passage may end
+        while last < len(units) and (size + units[last][2] <= most or SHORT * size < most):
+            size += units[last][2]
+            last += 1
+            if 2 * size >= most:
+                cuts.append(last)
+        rest = sum(length for *_, length in units[last:])
+        if SHORT * rest < most:
+            last = len(units)
+        elif cuts:
+            last = min(cuts, key=lambda cut: digests[cut])
+        found.append((units[first][0], units[last - 1][1]))
+        first = last
     return found
 
 
@@ -114,7 +119,3 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
         if start < end:
             yield start, end
         start = gap.end() if gap else end
-
-
-def _digest(text: str) -> int:
-    return hashlib.sha256(text.encode()).digest()[0]
