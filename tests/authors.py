@@ -39,9 +39,9 @@ def author(body: dict[str, Any]) -> str:
 
 
 def right(asked: str) -> list[str]:
-    """The letters of the options that are right by the stub's convention: they end in "good"."""
+    """The letters of the options that are right as the stub has it: they end in "good" or yes."""
     found = re.findall(r"^([A-J])\. (.*)$", asked, re.MULTILINE)
-    return [letter for letter, option in found if option.endswith("good")]
+    return [letter for letter, option in found if option.endswith(("good", "yes"))]
 
 
 def question(properties: dict[str, Any], user: str) -> dict[str, Any]:
