@@ -360,7 +360,7 @@ def exam(stem: str, options: list[str], context: str = "", explanation: str = ""
 KEPT_SECRET = (
     "A silver drake of forty winters came limping to the northern gallery after swallowing six "
     "copper lantern hinges, and its crest turned violet while two keepers argued about vinegar. "
-    "Its breath smelled faintly of burnt almonds, the left eyelid twitched seven times a minute, and "
+    "Its breath smelled faintly of burnt almonds, the left eyelid twitched seven times, and "
     "nobody could say whether the cook had locked the hinge cupboard on Tuesday before supper."
 )
 
