@@ -46,11 +46,11 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def served(name: str, url: str, price: Any = None) -> Path:
+def served(name: str, url: str, price: Any = None, format: str = "schema") -> Path:
     """The folder of a served model."""
     folder = Path("build/models", name)
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"url": url, "model": name, "key": None, "price": price, "format": "schema"}
+    values = {"url": url, "model": name, "key": None, "price": price, "format": format}
     write_json(folder / "endpoint.json", values | {"limit": "max_tokens"})
     return folder
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,9 @@ def identified(identity: Mapping[str, Any]) -> str:
 
 def key(of: str, request: Request) -> str:
     """The sha256 of all that shapes a reply; a schema's keys are written in its own order."""
-    return hashlib.sha256(json.dumps([of, *astuple(request)]).encode()).hexdigest()
+    shaping = [request.system, request.user, request.schema, request.temperature]
+    shaping += [request.max_tokens, request.seed]
+    return hashlib.sha256(json.dumps([of, *shaping]).encode()).hexdigest()
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -48,6 +48,7 @@ from residency.section import (
     nearest,
     told_by,
 )
+from residency.served import Endpoint
 from residency.splits import may_hold
 from residency.train import Train
 from residency.write import Questions
@@ -57,6 +58,12 @@ class Adopted(Section):
     """A model that others published."""
 
     weights: Weights = Field(description="Where its weights come from.")
+
+
+class Served(Section):
+    """A model that others run: it writes and judges questions, and nothing is made of it."""
+
+    endpoint: Endpoint = Field(description="Where and how it is asked.")
 
 
 class Trained(Section):
@@ -69,8 +76,10 @@ class Trained(Section):
 
 
 Model = Annotated[
-    Annotated[Adopted, Tag("<weights>")] | Annotated[Trained, Tag("<from>")],
-    told_by("weights", "from"),
+    Annotated[Adopted, Tag("<weights>")]
+    | Annotated[Trained, Tag("<from>")]
+    | Annotated[Served, Tag("<endpoint>")],
+    told_by("weights", "from", "endpoint"),
 ]
 
 
@@ -103,7 +112,7 @@ class Declaration(Section):
         description="Synthetic exam questions, to build/questions/<name>."
     )
     models: dict[Name, Model] = Field(
-        min_length=1, description="Adopted and trained models, to build/models/<name>."
+        min_length=1, description="Adopted, trained and served models, to build/models/<name>."
     )
     evaluations: dict[Name, Evaluation] = Field(
         description="Models x exam x protocol, to build/evaluations/<name>/<model>."
@@ -215,6 +224,7 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
             yield from _unmeasured(f"models.{name}", model)
     yield from _prompts(declaration, root)
     yield from _unkept(declaration)
+    yield from _weightless(declaration)
     yield from _empty_splits(declaration)
     yield from _unasked(declaration)
     yield from _cycles(declaration)
@@ -238,7 +248,7 @@ def _unkept(declaration: Declaration) -> Iterator[str]:
             model, _, share = candidate.partition("@")
             made = declaration.models.get(model)
             kept = made.train.keep if isinstance(made, Trained) else []
-            if made and share and share not in kept:
+            if made and not isinstance(made, Served) and share and share not in kept:
                 hint = nearest(candidate, [f"{model}@{each}" for each in kept])
                 yield (
                     f"evaluations.{name}.models: {candidate!r} is not kept; {hint}; "
@@ -246,6 +256,30 @@ def _unkept(declaration: Declaration) -> Iterator[str]:
                     if isinstance(made, Trained)
                     else f"evaluations.{name}.models: {candidate!r}: {model} is not trained here"
                 )
+
+
+def _weightless(declaration: Declaration) -> Iterator[str]:
+    """Uses of a served model that need weights or a tokenizer here."""
+    uses = [
+        *((f"tokenizers.{name}.base", each.base) for name, each in declaration.tokenizers.items()),
+        *(
+            (f"models.{name}.from", each.parent)
+            for name, each in declaration.models.items()
+            if isinstance(each, Trained)
+        ),
+        *(
+            (f"evaluations.{name}.models", candidate.partition("@")[0])
+            for name, each in declaration.evaluations.items()
+            for candidate in each.models
+        ),
+    ]
+    local = [n for n, each in declaration.models.items() if not isinstance(each, Served)]
+    for place, name in uses:
+        if isinstance(declaration.models.get(name), Served):
+            yield (
+                f"{place}: {name!r} is a served model, without weights here: it can write and "
+                f"judge questions only; expected one of {', '.join(local) or 'none'}"
+            )
 
 
 def _empty_splits(declaration: Declaration) -> Iterator[str]:

@@ -229,6 +229,7 @@ class _Asking:
         self.endpoint, self.requests, self.budget, self.store = endpoint, requests, budget, store
         self.of = identity(endpoint)
         self.keys = [key(self.of, request) for request in requests]
+        self.most = [most(endpoint, request) for request in requests]
         self.results: dict[str, Answer | Refused] = {}
         self.next = 0  # of the requests
         self.begun: set[str] = set()
@@ -238,6 +239,7 @@ class _Asking:
         self.pace = _Pace(self.told)
         self.secret = ""
         self.client: Any = None
+        self.headers: dict[str, Any] = {}
         self.arrived: asyncio.Queue[tuple[Answer, asyncio.Future[None]] | None] = asyncio.Queue()
         self.failure: Complaint | None = None
         self.good = 0  # replies that came
@@ -298,7 +300,7 @@ class _Asking:
                         self.results[name] = _judged(stored)
                     self.next += 1
                     continue
-                ceiling = most(self.endpoint, self.requests[number])
+                ceiling = self.most[number]
                 if not self.budget.fits(ceiling):
                     if self.budget.idle:
                         self.budget.stopped = True
@@ -321,7 +323,7 @@ class _Asking:
             actual = cost(result.prompt_tokens, result.reply_tokens, self.endpoint.price)
             result = _judged(result)
         self.results[self.keys[number]] = result
-        self.budget.settle(most(self.endpoint, self.requests[number]), actual)
+        self.budget.settle(self.most[number], actual)
         self.settled.set()
 
     async def _one(self, number: int) -> None:
@@ -414,6 +416,7 @@ class _Asking:
 
     async def _tried(self, request: Request, name: str) -> Answer:
         """Send a request once. Raises _Again, _No or Complaint."""
+        import httpx2
         import openai
 
         if self.client is None:
@@ -421,9 +424,11 @@ class _Asking:
         asked_at, started = datetime.now(UTC), time.perf_counter()
         try:
             async with asyncio.timeout(self.told.seconds):
-                raw = await self.client.chat.completions.with_raw_response.create(
-                    **_sent(self.endpoint, request),
-                    extra_headers=None if self.secret else {"Authorization": openai.Omit()},
+                response = await self.client.post(
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    body=_sent(self.endpoint, request),
+                    options={"headers": self.headers},
                 )
         except TimeoutError:
             raise _Again(f"no reply in {self.told.seconds:g} seconds") from None
@@ -439,7 +444,7 @@ class _Asking:
                     "authority's file in SSL_CERT_FILE, or check the address"
                 ) from None
             raise _Again(what) from None
-        content = raw.http_response.content
+        content = response.content
         if len(self.secret) >= SECRET:
             content = content.replace(self.secret.encode(), b"***")
         return self._read(content, request, name, asked_at, time.perf_counter() - started)
@@ -462,7 +467,9 @@ class _Asking:
                     f"{self.endpoint.url}: the key in the environment variable {name} has a space "
                     "or a character beyond ASCII within; copy it anew"
                 )
-        bound = openai.DefaultAsyncHttpxClient(
+        if not self.secret:
+            self.headers = {"Authorization": openai.Omit()}
+        bound = openai.DefaultAioHttpClient(
             timeout=None,  # of the whole request, in _tried
             follow_redirects=False,  # a key goes to the declared address alone
             limits=_limits(self.told.concurrency),

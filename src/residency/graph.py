@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from residency import declaration as declared
 from residency.adopt import LocalWeights
 from residency.author import ModelWriter
-from residency.declaration import Adopted, Declaration, Trained
+from residency.declaration import Adopted, Declaration, Served, Trained
 from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
 from residency.files import write_file
@@ -162,6 +162,15 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
 def _models(declaration: Declaration) -> Iterator[Stage]:
     for name, model in declaration.models.items():
         out = _artifact("models", name)
+        if isinstance(model, Served):
+            yield Stage(
+                name=f"adopt-{name}",
+                step="adopt",
+                section=f"models.{name}.endpoint",
+                out=out,
+                inputs={},
+            )
+            continue
         if isinstance(model, Adopted):
             weights = model.weights
             yield Stage(
@@ -213,7 +222,7 @@ def _tokenizer(declaration: Declaration, name: str) -> Path:
     So a model's data is packed without waiting until its parent is trained.
     """
     model = declaration.models[name]
-    if isinstance(model, Adopted):
+    if not isinstance(model, Trained):
         return _artifact("models", name)
     if model.tokenizer:
         return _artifact("tokenizers", model.tokenizer)
@@ -252,7 +261,11 @@ def _report(declaration: Declaration, others: list[Stage]) -> Stage:
             "ledgers": outs("ingest", "examine", "clean", "write", "pack"),
             "tokenizers": outs("extend"),
             "fertility": outs("fertility"),
-            "models": [_artifact("models", name) for name in declaration.models],
+            "models": [
+                _artifact("models", name)
+                for name, model in declaration.models.items()
+                if not isinstance(model, Served)
+            ],
             "evaluations": outs("evaluate"),
         },
         whole_declaration=True,
