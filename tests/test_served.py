@@ -135,7 +135,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     source["only"] = ["modules/m459*", "modules/m460*", "modules/m461*"]
     for name in ("documents", "corpus"):
         (folder / name).mkdir()
-    ingest(Source.model_validate(source), out=folder / "documents")
+    ingest(Source.model_validate(source), name="anatomy", out=folder / "documents")
     corpus = params["corpora"]["english"] | {"sources": ["anatomy"], "boilerplate": None}
     corpus["decontaminate"] = KNOWN
     clean(Corpus.model_validate(corpus), [folder / "documents"], [], out=folder / "corpus")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +16,12 @@ from typing import Any
 
 import pytest
 from authors import author, fenced, schema_of
+from project import REPOSITORY
+from ruamel.yaml import YAML
 from served import Response, completion, stub
 from test_write import CHECKS, KNOWN, TOWNS, document
 
+from residency import declaration, graph
 from residency.files import read_json, read_rows, write_json, write_rows
 from residency.records import Document, Question, questions
 from residency.section import Complaint
@@ -457,3 +463,47 @@ def test_a_set_that_comes_to_nothing_says_why() -> None:
     assert "most often: not parsed" in str(caught.value)
     with stub(author) as server, pytest.raises(Complaint, match=r"most often: budget spent"):
         run(server.url, budget={"money": None, "tokens": 1})
+
+
+def test_the_command_line_writes_what_is_declared(tmp_path: Path) -> None:
+    params = YAML(typ="safe").load(REPOSITORY / "params.yaml")
+    (tmp_path / "data").symlink_to(REPOSITORY / "data")
+    (tmp_path / "src").symlink_to(REPOSITORY / "src")
+    examples = {"exam": "boards", "count": 1}
+    drills = params["questions"]["drills"]
+    drills |= {"writer": WRITER | {"examples": examples}, "checks": CHECKS}
+    drills |= {"verify": {"judges": ["teacher"], "max_tokens": 50}}
+    drills |= {"budget": {"money": 5.0, "tokens": None}}
+    Path("build/exams/boards").mkdir(parents=True)
+    Path("build/corpora/textbook").mkdir(parents=True)
+    write_rows(Path("build/corpora/textbook/documents.jsonl"), BOOK)
+    shown = exam("Which organ glows in a healthy drake?", ["a", "b", "c", "node"])
+    for exams in ("boards", "rounds"):
+        for split in ("train", "dev", "test"):
+            path = Path(f"build/exams/{exams}/{split}.jsonl")
+            path.parent.mkdir(exist_ok=True)
+            write_rows(path, [shown] if split == "train" else [])
+    with stub(author) as server:
+        endpoint = {"url": server.url, "model": "m", "key": "SECRET_KEY", "price": PRICE}
+        endpoint |= {"format": "schema", "limit": "max_tokens"}
+        params["models"]["teacher"] = {"endpoint": endpoint}
+        YAML().dump(params, tmp_path / "params.yaml")
+        declared = declaration.load(tmp_path / "params.yaml")
+        (tmp_path / "dvc.yaml").write_text(graph.text(declared))
+        stages = {each.name: each for each in graph.stages(declared)}
+        for name in ("adopt-teacher", "write-drills"):
+            words = stages[name].command.split()[1:]
+            done = subprocess.run(
+                [sys.executable, *words],
+                env=os.environ | {"SECRET_KEY": "sk-canary-not-to-be-seen"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+    found = Written(Path("build/questions/drills"))
+    assert len(found.kept) == found.counts["kept"]["passages"] > 5
+    assert found.counts["asked"]["currency"] == "USD"
+    assert found.counts["asked"]["money"] > 0
+    assert all("canary" not in each.read_text() for each in Path("build").rglob("*.json*"))
+    assert all(shown.stem in each["messages"][-1]["content"] for each in server.asked[:3])

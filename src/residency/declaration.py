@@ -223,6 +223,7 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
             yield from _objective(f"models.{name}.pack", model.pack)
             yield from _unmeasured(f"models.{name}", model)
     yield from _prompts(declaration, root)
+    yield from _unpriced(declaration)
     yield from _unkept(declaration)
     yield from _weightless(declaration)
     yield from _empty_splits(declaration)
@@ -239,6 +240,26 @@ def _prompts(declaration: Declaration, root: Path) -> Iterator[str]:
                 author.check_prompt(writer, root)
             except Complaint as error:
                 yield f"questions.{name}.writer.prompt: {error}"
+
+
+def _unpriced(declaration: Declaration) -> Iterator[str]:
+    """Budgets in money that prices do not tell how to count."""
+    for name, questions in declaration.questions.items():
+        if questions.budget is None or questions.budget.money is None:
+            continue
+        place = f"questions.{name}.budget.money"
+        asked = {each: declaration.models.get(each) for each in questions.models}
+        served = {each: m.endpoint.price for each, m in asked.items() if isinstance(m, Served)}
+        for each, price in served.items():
+            if price is None:
+                yield (
+                    f"{place}: what {each!r} costs is not told; give models.{each}.endpoint.price, "
+                    "or bound tokens instead"
+                )
+        currencies = sorted({price.currency for price in served.values() if price})
+        if len(currencies) > 1:
+            told = " and ".join(currencies)
+            yield f"{place}: its models are paid in {told}; declare all prices in one currency"
 
 
 def _unkept(declaration: Declaration) -> Iterator[str]:

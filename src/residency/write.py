@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, Tag, model_validator
 
-from residency import author, judge, records, step
+from residency import author, judge, records, served, step
 from residency.answers import Budget, Refused, Reply, Request, ask
 from residency.asking import Prompt
 from residency.author import Item, ModelWriter, Unusable
@@ -85,6 +85,7 @@ class Asked:
     """What was asked of models, and what it cost."""
 
     budget: Budget
+    currency: str | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)  # of replies.jsonl
     refused: int = 0
 
@@ -92,6 +93,9 @@ class Asked:
         self, model: Path, requests: Sequence[Request], about: Sequence[str], prompts: list[Prompt]
     ) -> list[Reply | Refused | None]:
         """The replies; `about` and `prompts`: what each request is for, and its file."""
+        found = served.endpoint(model)
+        if found and found.price:
+            self.currency = found.price.currency
         replies = ask(model, requests, self.budget)
         for reply, request, name, prompt in zip(replies, requests, about, prompts, strict=True):
             if reply is None:
@@ -116,6 +120,7 @@ class Asked:
             "prompt_tokens": sum(row.get("prompt_tokens", 0) for row in self.rows),
             "reply_tokens": sum(row.get("reply_tokens", 0) for row in self.rows),
             "money": money,
+            "currency": self.currency,
             "money_per_kept_question": round(money / kept, 6) if money and kept else None,
             "stopped_by_budget": self.budget.stopped,
         }
