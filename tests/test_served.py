@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class Server:
     def start(self) -> None:
         options = {
             "model": weights(), "host": "127.0.0.1", "port": self.port, "n_ctx": 2048,
-            "model_alias": "smollm2", "n_threads": 2, "n_threads_batch": 2,
+            "model_alias": "smollm2", "n_threads": 1, "n_threads_batch": 1,
             "interrupt_requests": False, "verbose": False,
         }  # fmt: skip
         told = [f"--{key}={value}" for key, value in options.items()]
@@ -142,9 +143,11 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     found: list[Document] = []
     count = 0
     for each in documents(folder / "corpus"):
-        count += len(list(passages([each], WORDS)))
-        found.append(each)
-        if count >= PASSAGES:
+        more = list(passages([each], WORDS))[: PASSAGES - count]
+        count += len(more)
+        end = more[-1].end
+        found.append(replace(each, text=each.text[:end], end=each.start + end))
+        if count == PASSAGES:
             return found
     raise AssertionError(f"{count} passages")
 
@@ -197,7 +200,7 @@ def test_a_killed_server_and_a_bad_network_change_nothing(
     print(f"undisturbed {quiet:.0f} s, disturbed {time.monotonic() - began:.0f} s", calm.counts)
     print("faults", dict(network.faults), "killed after", killed)
     assert killed
-    assert calm.counts["kept"]["passages_asked_about"] >= PASSAGES
+    assert calm.counts["kept"]["passages_asked_about"] >= PASSAGES - 1  # the last may be cut anew
     assert all(network.faults[each] for each in ("drop", "delay", "garble", "limit"))
     for name in ("questions.jsonl", "rejected.jsonl", "counts.json"):
         assert calm.bytes[name] == rough.bytes[name]
