@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from residency.checks import Checks
 from residency.decontaminate import Decontaminate
 from residency.files import read_json, read_rows, write_rows
 from residency.offline import BLANK, LEAD, OfflineWriter
@@ -56,6 +57,14 @@ def document(name: str, text: str, language: str = "en") -> Document:
     )  # fmt: skip
 
 
+CHECKS: Any = {
+    "min_stem_words": 1,
+    "max_stem_words": 100,
+    "min_case_words": 5,
+    "min_quote_words": 2,
+    "option_lengths": None,
+    "near_duplicate": None,
+}
 TOWNS = [document(f"town{number}", "\n\n".join(each)) for number, each in enumerate(PARAGRAPHS)]
 
 
@@ -79,9 +88,12 @@ def run(
     section = Questions(
         corpus="c",
         writer=OfflineWriter.model_validate(writer),
+        verify=None,
+        budget=None,
+        checks=Checks(**CHECKS),
         decontaminate=Decontaminate(**KNOWN),
     )
-    write(section, corpus=corpus, exams=exams or [], out=out)
+    write(section, corpus, exams or [], model=None, judges=[], examples=None, out=out)
     kept = list(questions(out / "questions.jsonl"))
     return kept, list(read_rows(out / "rejected.jsonl")), read_json(out / "counts.json")
 
@@ -224,7 +236,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -
     code = (
         "import sys, pathlib; from residency.write import Questions, write;"
         "section = Questions.model_validate_json(sys.argv[1]);"
-        "write(section, pathlib.Path(sys.argv[2]), [], pathlib.Path(sys.argv[3]))"
+        "write(section, pathlib.Path(sys.argv[2]), [], None, [], None, pathlib.Path(sys.argv[3]))"
     )
     values = {
         "corpus": "c",
@@ -237,6 +249,9 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -
             "options": 4,
             "seed": 1,
         },
+        "verify": None,
+        "budget": None,
+        "checks": CHECKS,
         "decontaminate": KNOWN,
     }
     (tmp_path / "other").mkdir()
