@@ -269,7 +269,10 @@ def test_judges_decide_by_majority_and_tell_how_hard_a_question_is() -> None:
 
 
 def test_an_offline_writers_questions_are_judged_too() -> None:
-    rule = {"kind": "offline", "cloze": 1, "definition": 0, "options": 4, "seed": 0}
+    rule = {
+        "kind": "offline", "cloze": 1, "definition": 0, "reversal": 0, "comparison": 0,
+        "options": 4, "seed": 0,
+    }  # fmt: skip
     section = Questions.model_validate(
         {
             "corpus": "c", "writer": rule, "verify": {"judges": ["j"], "max_tokens": 9},
