@@ -47,6 +47,76 @@ def test_the_default_declaration_is_good(place: Path) -> None:
     assert loaded.at("models.reader.pack.data") == {"textbook": 1}
 
 
+SERVED = {
+    "url": "https://api.example.org/v1",
+    "model": "large",
+    "key": "EXAMPLE_KEY",
+    "price": {"currency": "USD", "prompt": 2.5, "reply": 10.0},
+    "format": "schema",
+    "limit": "max_tokens",
+}
+
+
+def test_a_served_model_is_a_folder_that_nothing_but_its_declaration_makes(place: Path) -> None:
+    params = YAML(typ="safe").load(place)
+    params["models"]["teacher"] = {"endpoint": SERVED}
+    YAML().dump(params, place)
+    stages = {each.name: each for each in graph.stages(declaration.load(place))}
+    assert stages["adopt-teacher"].command == (
+        "python -m residency.adopt models.teacher.endpoint build/models/teacher"
+    )
+    assert stages["adopt-teacher"].inputs == {}
+    assert Path("build/models/teacher") not in stages["report"].inputs["models"]
+
+
+@pytest.mark.parametrize(
+    ("use", "value"),
+    [
+        ("models.reader.from", "teacher"),
+        ("tokenizers.clinical.base", "teacher"),
+        ("evaluations.finals.models", ["smollm2", "teacher"]),
+        ("evaluations.finals.models", ["smollm2", "teacher@50%"]),
+    ],
+)
+def test_a_served_model_is_refused_where_weights_are_needed(
+    place: Path, use: str, value: Any
+) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["models"]["teacher"] = {"endpoint": SERVED}
+        set_at(params, use.split("."), value)
+
+    told = complaint(place, edit)
+    assert f"{use}: 'teacher" in told
+    assert "is a served model, without weights here" in told
+    assert "expected one of smollm2, reader, resident" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("url", "api.openai.com/v1", "expected an address such as"),
+        ("url", "ftp://example.org/v1", "expected an address such as"),
+        ("url", "https://user:secret@example.org/v1", "without user, password"),
+        ("url", "https://example.org/v1?key=secret", "a key belongs into an environment variable"),
+        ("key", "sk-canary-0123", "expected the name of an environment variable"),
+        ("price", {"currency": "dollar", "prompt": 1.0, "reply": 1.0}, "three letters"),
+        ("price", {"currency": "USD", "prompt": -1.0, "reply": 1.0}, "greater than or equal to 0"),
+        ("format", "xml", "'schema', 'object' or 'text'"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_and_secrets_are_not_repeated(
+    place: Path, key: str, value: Any, words: str
+) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["models"]["teacher"] = {"endpoint": {**SERVED, key: value}}
+
+    told = complaint(place, edit)
+    assert f"models.teacher.endpoint.{key}" in told
+    assert words in told
+    assert "canary" not in told
+    assert "secret" not in told
+
+
 @pytest.mark.parametrize(
     ("bound", "kept", "words"),
     [

@@ -48,7 +48,7 @@ from residency.section import (
     nearest,
     told_by,
 )
-from residency.served import Endpoint
+from residency.served import CURRENCY, VARIABLE, Endpoint
 from residency.splits import may_hold
 from residency.train import Train
 from residency.write import Questions
@@ -172,6 +172,8 @@ def _read(path: Path) -> Any:
 SHAPES = {
     NAME: "expected a name of lower-case letters, digits and _",
     PERCENT: "expected a share from '1%' to '99%' in whole percent",
+    VARIABLE: "expected the name of an environment variable; the key itself stands in no file",
+    CURRENCY: "expected three letters, such as USD",
     CANDIDATE: "expected a model, such as resident, or a share of its training: resident@50%",
     "dict_type": "expected keys with values",
     "model_type": "expected keys with values",
@@ -197,7 +199,8 @@ def _worded(error: Any) -> str:
     message = SHAPES.get(pattern) or SHAPES.get(error["type"]) or error["msg"]
     message = message.removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    secret = pattern == VARIABLE or error["loc"][-1:] == ("url",)  # what may be a key is not shown
+    found = "" if secret or isinstance(error["input"], dict) else f", found {error['input']!r}"
     return f"{where}: {message}{found}"
 
 

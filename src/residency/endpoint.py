@@ -329,6 +329,8 @@ class _Asking:
     async def _one(self, number: int) -> None:
         """Ask one request until it is decided, or all have failed."""
         tries, good = 0, self.good
+        if self.client is None:
+            self.client = self._client()
         while True:
             try:
                 async with self.pace.turn():
@@ -419,8 +421,6 @@ class _Asking:
         import httpx2
         import openai
 
-        if self.client is None:
-            self.client = self._client()
         asked_at, started = datetime.now(UTC), time.perf_counter()
         try:
             async with asyncio.timeout(self.told.seconds):

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def _window(
         if None in stored.values():
             asked_at, started = datetime.now(UTC), time.perf_counter()
             network = _network(model, model.stat().st_mtime_ns)
-            replies = _generate(network, tokenizer, batch, _grammar(model, network, tokenizer))
+            replies = _generate(network, tokenizer, [_Row(model, network, each) for each in batch])
             seconds = (time.perf_counter() - started) / len(batch)
             new = [
                 Answer(
@@ -173,7 +173,7 @@ def _window(
     return found
 
 
-@cache
+@lru_cache(maxsize=1)
 def _network(model: Path, _changed: int) -> Any:
     """The model in the dtype that it is stored in."""
     import torch
@@ -187,33 +187,33 @@ def _network(model: Path, _changed: int) -> Any:
     return network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def _grammar(model: Path, network: Any, tokenizer: Any) -> Any:
-    """Makes the matcher of a schema; None where there is no schema."""
+def _matcher(model: Path, network: Any, schema: dict[str, Any]) -> Any:
+    """What tells, token by token, how a reply to a schema may go on."""
     import llguidance
-    from llguidance.hf import from_tokenizer
 
+    known = _vocabulary(
+        model, model.stat().st_mtime_ns, network.config.get_text_config().vocab_size
+    )
     try:
-        known = from_tokenizer(
-            tokenizer,
-            n_vocab=network.config.get_text_config().vocab_size,
-            eos_token=_stops(tokenizer),
-        )
+        told = llguidance.LLMatcher.grammar_from_json_schema(schema, defaults=JSON)
+        return llguidance.LLMatcher(known, told)
+    except ValueError as error:
+        raise Complaint(f"not a JSON schema that a reply can be held to: {error}") from None
+
+
+@lru_cache(maxsize=1)
+def _vocabulary(model: Path, _changed: int, size: int) -> Any:
+    from llguidance.hf import from_tokenizer
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    try:
+        return from_tokenizer(tokenizer, n_vocab=size, eos_token=_stops(tokenizer))
     except ValueError as error:
         raise Complaint(
             f"{model}: its tokenizer cannot be held to a JSON schema ({error}); expected one with "
             "a tokenizer.json"
         ) from None
-
-    def matcher(schema: dict[str, Any] | None) -> Any:
-        if schema is None:
-            return None
-        try:
-            told = llguidance.LLMatcher.grammar_from_json_schema(schema, defaults=JSON)
-            return llguidance.LLMatcher(known, told)
-        except ValueError as error:
-            raise Complaint(f"not a JSON schema that a reply can be held to: {error}") from None
-
-    return matcher
 
 
 def _stops(tokenizer: Any) -> list[int]:
@@ -221,14 +221,12 @@ def _stops(tokenizer: Any) -> list[int]:
     return sorted({prompts.stop(tokenizer)[0], tokenizer.eos_token_id})
 
 
-def _generate(
-    network: Any, tokenizer: Any, batch: list[_Asked], matcher: Any
-) -> list[tuple[list[int], bool]]:
+def _generate(network: Any, tokenizer: Any, rows: list[_Row]) -> list[tuple[list[int], bool]]:
     """Ids of each reply without what stopped it, and whether it did stop before max_tokens."""
     import torch
 
     stops = set(_stops(tokenizer))
-    rows = [_Row(asked, matcher(asked.request.schema)) for asked in batch]
+    batch = [row.asked for row in rows]
     width = max(len(asked.ids) for asked in batch)
     fill = tokenizer.pad_token_id or 0
     device = network.device
@@ -269,8 +267,9 @@ def _generate(
 class _Row:
     """One reply on its way."""
 
-    def __init__(self, asked: _Asked, matcher: Any) -> None:
-        self.request, self.matcher = asked.request, matcher
+    def __init__(self, model: Path, network: Any, asked: _Asked) -> None:
+        self.asked, self.request, schema = asked, asked.request, asked.request.schema
+        self.matcher = _matcher(model, network, schema) if schema else None
         self.chance = random.Random(hashlib.sha256(asked.name.encode()).digest())
         self.ids: list[int] = []
         self.ended = False

@@ -20,6 +20,8 @@ from residency.files import read_json, write_json
 from residency.section import Section
 
 FILE = "endpoint.json"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+CURRENCY = r"^[A-Z]{3}$"
 
 
 def _plain(url: str) -> str:
@@ -41,7 +43,7 @@ def _plain(url: str) -> str:
 class Price(Section):
     """What a service takes."""
 
-    currency: str = Field(pattern=r"^[A-Z]{3}$", description="Its code, such as USD or EUR.")
+    currency: str = Field(pattern=CURRENCY, description="Its code, such as USD or EUR.")
     prompt: float = Field(ge=0, description="For a million tokens of prompts.")
     reply: float = Field(ge=0, description="For a million tokens of replies.")
 
@@ -53,7 +55,7 @@ class Endpoint(Section):
         description="Address of the API, up to and with its version; /chat/completions is added."
     )
     model: str = Field(min_length=1, description="Which of the server's models.")
-    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)] | None = Field(
+    key: Annotated[str, Field(pattern=VARIABLE, max_length=64)] | None = Field(
         description="Name of the environment variable with the API key; null sends none."
     )
     price: Price | None = Field(description="What it takes; null: nothing.")
