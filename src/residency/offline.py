@@ -27,7 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from pydantic import Field
@@ -62,8 +62,9 @@ SHORT, TOO_LONG = 3, 80
 ALIKE = 0.6
 """Options are at least so much like the answer as the one most like it, if enough terms are."""
 
-LEAST = 0.2
-"""What is less like the answer is no wrong option, but a joke."""
+LEAST, LEAST_MUTUAL, MUTUAL = 0.3, 0.12, 10
+"""What is less like the answer is no wrong option, but a joke, unless each of the two is among
+so many that are most like the other."""
 
 BURST = 0.4
 """Least residual inverse document frequency, in bits, of an English word that is a term alone.
@@ -249,6 +250,9 @@ class Text:
         named = {word for term in self.terms if term.kind != "action" for word in term.words}
         content = ~common & ~verbs & self.table.are(named)
         self.content = {self.table.names[each] for each in content.nonzero()[0].tolist()}
+        followed = self.table.count(content[self.table.after])
+        often = 5 * followed > 3 * self.table.count(self.table.ids >= 0)
+        self.modifiers = {self.table.names[each] for each in often.nonzero()[0].tolist()}
         self.chapters = {id(each.document): chapter(each.document) for each in sentences}
         self.worth = [self._worth_asking(number) for number in range(len(self.terms))]
         self._see_terms()
@@ -260,6 +264,7 @@ class Text:
         self.neighbours: list[dict[int, float]] = [{} for _ in self.terms]
         for number, others in zip(usable, near, strict=True):
             self.neighbours[number] = {usable[other]: score for other, score in others.items()}
+        self.nearest = [frozenset(islice(near, MUTUAL)) for near in self.neighbours]
         self.stems = [frozenset(singular(word) for word in term.words) for term in self.terms]
         self.shapes = [_shape(term.text) for term in self.terms]
         self.rarest_word = [
@@ -302,7 +307,7 @@ class Text:
         chapters = {self.chapters[id(self.sentences[each].document)] for each in self.told[number]}
         if 2 * len(chapters) > len(set(self.chapters.values())):
             return False
-        return burst >= BURST or number in self.defined
+        return number in self.defined or (burst >= BURST and term.head not in self.modifiers)
 
     @cached_property
     def _documents(self) -> int:
@@ -400,6 +405,8 @@ class Text:
         before = sentence.before(place.first) if place.first else ""
         if before in self.content or sentence.after(place.last - 1) in self.content:
             return False
+        if before.endswith("ly"):
+            return False
         start, end = sentence.words[place.first].start, sentence.words[place.last - 1].end
         return not (
             sentence.text[start - 1 : start] in "([" and sentence.text[end : end + 1] in ")]"
@@ -430,8 +437,10 @@ class Text:
         least = 0.0
         for other, likeness in self.neighbours[draft.answer].items():
             stems = self.stems[other]
-            if likeness < LEAST or (likeness < least and len(near) + len(far) >= count):
+            if likeness < LEAST_MUTUAL or (likeness < least and len(near) + len(far) >= count):
                 break
+            if likeness < LEAST and draft.answer not in self.nearest[other]:
+                continue
             if (
                 not linked.isdisjoint(self.told[other])
                 or sentence.passage in self.terms[other].passages
@@ -569,7 +578,9 @@ class Text:
         chosen: list[Fact] = []
         size = len(fact.told)
         verb = fact.told.split()[0]
-        for other in self.neighbours[fact.term]:
+        for other, likeness in self.neighbours[fact.term].items():
+            if likeness < LEAST:
+                break
             if (fact.term, other) in self.same or other not in self.known_of:
                 continue
             if not _fits(self.shapes[fact.term], self.shapes[other]):
@@ -639,7 +650,7 @@ def _list(text: str) -> frozenset[str]:
 VAGUE = _list(
     """additional common deepest different entire general greater individual larger largest
     lesser main major many minor multiple net normal overall particular primary relative remaining
-    same several similar single small smaller smallest specific surrounding total typical
+    same several similar single small smaller smallest specific sufficient surrounding adequate excessive total typical
     underlying various whole"""
 )
 """A term that begins with one of these is no name; it would often be right as well."""

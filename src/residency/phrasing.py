@@ -160,6 +160,7 @@ def _clause(sentence: Sentence, inside: Set[int]) -> tuple[list[str], int, int]:
     if (
         not (REFERRING | {"what"}).isdisjoint(words[:end])
         or not told[-1:].isalnum()
+        or (end < len(words) and sentence.text[sentence.words[end - 1].end] in "’'")
         or not _LINKING.isdisjoint(words[:end])
         or not (words[0] in ARTICLES or words[0] not in COMMON)
     ):
