@@ -18,7 +18,16 @@ from pydantic import Tag
 
 from residency import step
 from residency.files import write_json, write_rows
-from residency.protocols import likelihood
+from residency.protocols import (
+    explain,
+    generate,
+    likelihood,
+    permuted,
+    progressive,
+    propositions,
+    self_consistency,
+    voc,
+)
 from residency.protocols.sitting import MOST_OPTIONS, Sitting, chosen
 from residency.records import Question, questions
 from residency.scores import pubmedqa, pubmedqa_scores, scores
@@ -26,10 +35,27 @@ from residency.section import Complaint, known_kind, told_by_kind
 
 PROTOCOLS: dict[str, ModuleType] = {
     "likelihood": likelihood,
+    "generate": generate,
+    "permuted": permuted,
+    "self_consistency": self_consistency,
+    "voc": voc,
+    "propositions": propositions,
+    "progressive": progressive,
+    "explain": explain,
 }
 
 Protocol = Annotated[
-    Annotated[Annotated[likelihood.Likelihood, Tag("<likelihood>")], told_by_kind()],
+    Annotated[
+        Annotated[likelihood.Likelihood, Tag("<likelihood>")]
+        | Annotated[generate.Generate, Tag("<generate>")]
+        | Annotated[permuted.Permuted, Tag("<permuted>")]
+        | Annotated[self_consistency.SelfConsistency, Tag("<self_consistency>")]
+        | Annotated[voc.VoC, Tag("<voc>")]
+        | Annotated[propositions.Propositions, Tag("<propositions>")]
+        | Annotated[progressive.Progressive, Tag("<progressive>")]
+        | Annotated[explain.Explain, Tag("<explain>")],
+        told_by_kind(),
+    ],
     known_kind(*PROTOCOLS),
 ]
 

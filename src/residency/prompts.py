@@ -96,16 +96,14 @@ def prompt(
     "Question: ...\\nAnswer:".
     """
     if tokenizer.chat_template is None or not template:
-        told = f"Question: {SLOT}\nAnswer: {SLOT}\n\n" * len(earlier)
-        form = f"{told}Question: {SLOT}\nAnswer:"
-        before = opening(tokenizer)
-        texts = [text for asked, answered in earlier for text in (asked, answered)]
+        told = f"Question:{SLOT}\nAnswer:{SLOT}\n\n" * len(earlier)
+        form = f"{told}Question:{SLOT}\nAnswer:"
+        before, space = opening(tokenizer), " "  # which belongs to the word behind it
     else:
         form = _render(tokenizer, system, SLOT, earlier=[(SLOT, SLOT)] * len(earlier))
-        before = []
-        texts = [text for turn in earlier for text in turn]
+        before, space = [], ""
     around = form.split(SLOT)
-    texts.append(user)
+    texts = [*(text for turn in earlier for text in turn), user]
     if len(around) != len(texts) + 1:
         raise Complaint(
             f"{tokenizer.name_or_path}: its chat template shows the user's message "
@@ -117,7 +115,7 @@ def prompt(
         )
     ids = before + _ids(tokenizer, around[0])
     for text, after in zip(texts, around[1:], strict=True):
-        ids += text_ids(tokenizer, text) + _ids(tokenizer, after)
+        ids += text_ids(tokenizer, space + text) + _ids(tokenizer, after)
     return ids
 
 

@@ -90,7 +90,7 @@ def f1(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     Macro is PubMedQA's: over all classes that are right or answered somewhere.
     """
     import numpy as np
-    from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+    from sklearn.metrics import f1_score
 
     right = [named(row["right"]) for row in rows]
     answered = [named(row["answer"]) for row in rows]
