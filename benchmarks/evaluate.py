@@ -76,7 +76,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name, (folder, adapter, share) in EXAMS.items():
         with tempfile.TemporaryDirectory() as place:
-            items = asked(tokenizer, Path(data) / folder, adapter, Path(place), int(count * share))
+            items = asked(
+                tokenizer, Path(data) / folder, adapter, Path(place), max(1, int(count * share))
+            )
             file = Path(place) / "items.json"
             file.write_text(json.dumps(items))
             ours = ran(sys.executable, OURS, model, file)

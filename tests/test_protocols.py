@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,6 +110,14 @@ def test_letters_are_answered_where_letters_are_asked_for(model: Path, tmp_path:
     assert rows[0]["prompt"].endswith("D. The brain\n(Answer with the letter.)")
     assert rows[1]["prompt"].endswith("of every right option, such as A; C.)")
     assert [each["tokens"] for each in rows[0]["candidates"]] == [2] * 4  # and the stop token
+
+
+def test_the_confidence_is_the_chosen_ones_share(model: Path, tmp_path: Path) -> None:
+    rows, scores = sat(model, tmp_path, declared("likelihood"), ASKED)
+    chances = [[math.exp(each["logprob"]) for each in row["candidates"]] for row in rows]
+    for row, each in zip(rows, chances, strict=True):
+        assert row["confidence"] == pytest.approx(max(each) / sum(each), rel=1e-3)
+    assert 0 <= scores["calibration_error"] <= 1
 
 
 def test_the_unconditional_takes_off_what_is_likely_without_a_question(

@@ -75,8 +75,8 @@ def evaluate(
     from residency.network import load
 
     asks = PROTOCOLS[protocol.kind]
-    asked = _asked(protocol, exam)
-    examples = _examples(protocol, shown)
+    asked = asked_of(protocol, exam)
+    examples = examples_of(protocol, shown)
     network, tokenizer = load(model, protocol.precision)
     sitting = Sitting(
         network=network,
@@ -101,8 +101,8 @@ def evaluate(
     write_json(out / "scores.json", found)
 
 
-def _asked(protocol: Protocol, exam: Path) -> list[Question]:
-    """The questions of the split, if all of them can be asked."""
+def asked_of(protocol: Protocol, exam: Path) -> list[Question]:
+    """The questions of the split; raises Complaint where one of them cannot be asked."""
     asked = list(questions(exam))
     if not asked:
         raise Complaint(
@@ -127,7 +127,7 @@ def _asked(protocol: Protocol, exam: Path) -> list[Question]:
     return asked
 
 
-def _examples(protocol: Protocol, shown: Path | None) -> list[tuple[str, str]]:
+def examples_of(protocol: Protocol, shown: Path | None) -> list[tuple[str, str]]:
     """What is shown before each question, as user messages with their answers."""
     if protocol.few_shot is None or shown is None:
         return []

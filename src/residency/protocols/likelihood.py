@@ -10,6 +10,7 @@ for saying this and no more. Without it "A" could never be less likely than "A; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -55,7 +56,12 @@ def sit(protocol: Likelihood, sitting: Sitting, asked: Sequence[Question]) -> li
     users = [shared.ask(each, protocol.options, protocol.of) for each in asked]
     rated = rate(protocol, sitting, asked, [shared.put(sitting, user) for user in users])
     return [
-        {"prompt": user, "candidates": rows, "answer": best(rows)["options"]}
+        {
+            "prompt": user,
+            "candidates": rows,
+            "answer": best(rows)["options"],
+            "confidence": confidence(rows),
+        }
         for user, rows in zip(users, rated, strict=True)
     ]
 
@@ -109,3 +115,9 @@ def rate(
 def best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The candidate with the highest score; of equally good ones the first."""
     return max(rows, key=lambda row: row["score"])
+
+
+def confidence(rows: Sequence[dict[str, Any]]) -> float:
+    """The chosen candidate's share where scores are taken for log-probabilities (softmax)."""
+    top = best(rows)["score"]
+    return round(1 / sum(math.exp(row["score"] - top) for row in rows), 6)

@@ -43,7 +43,10 @@ Precision = Annotated[
         "decides between close candidates, is always computed in float32."
     ),
 ]
-Normalise = Literal["none", "tokens", "characters"]
+Normalise = Annotated[
+    Literal["none", "tokens", "characters"],
+    Field(description="What a candidate's log-likelihood is divided by."),
+]
 Most = Annotated[int, Field(ge=1, description="Tokens of a generated text.")]
 
 
