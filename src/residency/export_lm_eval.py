@@ -150,9 +150,8 @@ def main() -> None:
     with complaints():
         declared = load(Path("params.yaml")).evaluations
         if given.evaluation not in declared:
-            raise Complaint(
-                f"there is no evaluation {given.evaluation!r}; {nearest(given.evaluation, declared)}"
-            )
+            known = nearest(given.evaluation, declared)
+            raise Complaint(f"evaluations: there is no {given.evaluation!r}; {known}")
         evaluation = declared[given.evaluation]
         if given.model not in evaluation.models:
             known = nearest(given.model, evaluation.models)
