@@ -66,9 +66,8 @@ def main() -> None:
         print(f"{name}: {tokens} tokens, {tokens / wall:.1f} a second, {cpu:.1f} CPU s")
     (one, wall, cpu), (other, slow, spent) = told.values()
     same = sum(a == b for a, b in zip(one, other, strict=True))
-    print(
-        f"same texts: {same} of {len(put)}; ratio {slow / wall:.2f} by wall, {spent / cpu:.2f} by CPU"
-    )
+    ratios = f"{slow / wall:.2f} by wall, {spent / cpu:.2f} by CPU seconds"
+    print(f"same texts: {same} of {len(put)}; ratio {ratios}")
 
 
 if __name__ == "__main__":
