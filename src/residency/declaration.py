@@ -27,15 +27,14 @@ from residency.adopt import LocalWeights, Weights
 from residency.author import ModelWriter
 from residency.clean import Corpus
 from residency.decontaminate import Decontaminate
-from residency.evaluate import Likelihood
-from residency.examine import Exam, unasked
+from residency.evaluate import PROTOCOLS, Protocol
+from residency.examine import Exam, kinds
 from residency.extend import Tokenizer
 from residency.fertility import Fertility
 from residency.fetch import is_url
 from residency.files import write_file
 from residency.ingest import Source
 from residency.pack import Pack
-from residency.prompts import ASKED
 from residency.report import Report
 from residency.section import (
     CANDIDATE,
@@ -93,7 +92,7 @@ class Evaluation(Section):
         description="The candidates, each a model or what one was on its way, such as "
         "resident@50%; the report compares each with the first and the one before.",
     )
-    protocol: Likelihood = Field(description="How a model is asked, and its answer read.")
+    protocol: Protocol = Field(description="How a model is asked, and its answer read.")
 
 
 class Declaration(Section):
@@ -327,13 +326,27 @@ def _empty_splits(declaration: Declaration) -> Iterator[str]:
 
 
 def _unasked(declaration: Declaration) -> Iterator[str]:
+    """Exams with questions that their protocol cannot ask, and examples that cannot be shown."""
     for name, evaluation in declaration.evaluations.items():
-        exam = declaration.exams.get(evaluation.exam)
-        kind = unasked(exam.adapter) if exam else None
-        if kind:
+        exam, protocol = declaration.exams.get(evaluation.exam), evaluation.protocol
+        asks = PROTOCOLS[protocol.kind].ASKS
+        others = [kind for kind in kinds(exam.adapter) if kind not in asks] if exam else []
+        if others:
             yield (
-                f"evaluations.{name}.exam: {evaluation.exam!r} has questions of kind {kind}, which "
-                f"{evaluation.protocol.kind} cannot ask; expected one of {', '.join(ASKED)} only"
+                f"evaluations.{name}.exam: {evaluation.exam!r} has questions of kind {others[0]}, "
+                f"which {protocol.kind} cannot ask; expected one of {', '.join(asks)} only"
+            )
+        if protocol.few_shot is None:
+            continue
+        if evaluation.split == "train":
+            yield (
+                f"evaluations.{name}.protocol.few_shot: shows questions of train with their "
+                "answers, found split train; evaluate dev or test, or show none"
+            )
+        elif exam and not may_hold(exam.split, "train"):
+            yield (
+                f"evaluations.{name}.protocol.few_shot: exams.{evaluation.exam}.split leaves train "
+                "empty; give it a share, or show none"
             )
 
 

@@ -235,6 +235,8 @@ def _evaluations(declaration: Declaration) -> Iterator[Stage]:
             place = placed(candidate)
             model, _, share = place.partition("-")
             kept = ["checkpoints", share] if share else []
+            exam = evaluation.exam
+            examples = evaluation.protocol.few_shot is not None
             yield Stage(
                 name=f"evaluate-{name}-{place}",
                 step="evaluate",
@@ -242,7 +244,8 @@ def _evaluations(declaration: Declaration) -> Iterator[Stage]:
                 out=_artifact("evaluations", name, place),
                 inputs={
                     "model": [_artifact("models", model, *kept)],
-                    "exam": [_artifact("exams", evaluation.exam, f"{evaluation.split}.jsonl")],
+                    "exam": [_artifact("exams", exam, f"{evaluation.split}.jsonl")],
+                    "shown": [_artifact("exams", exam, "train.jsonl")] if examples else [],
                 },
             )
 
