@@ -228,12 +228,17 @@ FAULTS = {
 
 @contextmanager
 def proxy(
-    upstream: str, *, seed: int, faults: dict[str, float] = FAULTS, pause: float = 0.05
+    upstream: str,
+    *,
+    seed: int,
+    faults: dict[str, float] = FAULTS,
+    pause: float = 0.05,
+    port: int = 0,
 ) -> Iterator[Served]:
     """A proxy before `upstream`; what happens to an attempt follows from seed, body and number."""
     served = Served(url="")
     attempts: Counter[bytes] = Counter()
-    host, at = re.fullmatch(r"http://([^:/]+):(\d+)/.*", upstream).groups()  # type: ignore[union-attr]
+    host, upstream_port = re.fullmatch(r"http://([^:/]+):(\d+)/.*", upstream).groups()  # type: ignore[union-attr]
 
     def fault(content: bytes) -> str | None:
         attempts[content] += 1
@@ -262,7 +267,7 @@ def proxy(
                     )
                     await writer.drain()
                     continue
-                up, down = await asyncio.open_connection(host, int(at))
+                up, down = await asyncio.open_connection(host, int(upstream_port))
                 down.write(head + content)
                 with suppress(Exception):
                     got, told = await _message(up)
@@ -283,10 +288,10 @@ def proxy(
         writer.close()
 
     async def listen() -> asyncio.Server:
-        return await asyncio.start_server(one, "127.0.0.1", 0)
+        return await asyncio.start_server(one, "127.0.0.1", port)
 
-    with _running(listen) as port:
-        served.url = f"http://127.0.0.1:{port}/v1"
+    with _running(listen) as at:
+        served.url = f"http://127.0.0.1:{at}/v1"
         yield served
 
 

@@ -22,7 +22,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from residency import author
 from residency.adopt import LocalWeights, Weights
+from residency.author import ModelWriter
 from residency.clean import Corpus
 from residency.decontaminate import Decontaminate
 from residency.evaluate import Likelihood
@@ -223,11 +225,44 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
         if isinstance(model, Trained):
             yield from _objective(f"models.{name}.pack", model.pack)
             yield from _unmeasured(f"models.{name}", model)
+    yield from _prompts(declaration, root)
+    yield from _unpriced(declaration)
     yield from _unkept(declaration)
     yield from _weightless(declaration)
     yield from _empty_splits(declaration)
     yield from _unasked(declaration)
     yield from _cycles(declaration)
+
+
+def _prompts(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Prompts of the user's own that cannot be rendered."""
+    for name, questions in declaration.questions.items():
+        writer = questions.writer
+        if isinstance(writer, ModelWriter) and (root / (writer.prompt or "")).is_file():
+            try:
+                author.check_prompt(writer, root)
+            except Complaint as error:
+                yield f"questions.{name}.writer.prompt: {error}"
+
+
+def _unpriced(declaration: Declaration) -> Iterator[str]:
+    """Budgets in money that prices do not tell how to count."""
+    for name, questions in declaration.questions.items():
+        if questions.budget is None or questions.budget.money is None:
+            continue
+        place = f"questions.{name}.budget.money"
+        asked = {each: declaration.models.get(each) for each in questions.models}
+        served = {each: m.endpoint.price for each, m in asked.items() if isinstance(m, Served)}
+        for each, price in served.items():
+            if price is None:
+                yield (
+                    f"{place}: what {each!r} costs is not told; give models.{each}.endpoint.price, "
+                    "or bound tokens instead"
+                )
+        currencies = sorted({price.currency for price in served.values() if price})
+        if len(currencies) > 1:
+            told = " and ".join(currencies)
+            yield f"{place}: its models are paid in {told}; declare all prices in one currency"
 
 
 def _unkept(declaration: Declaration) -> Iterator[str]:
@@ -285,6 +320,10 @@ def _empty_splits(declaration: Declaration) -> Iterator[str]:
                 yield from of(f"models.{name}.pack.data.{data}", data, "train")
     for name, evaluation in declaration.evaluations.items():
         yield from of(f"evaluations.{name}", evaluation.exam, evaluation.split)
+    for name, questions in declaration.questions.items():
+        if isinstance(questions.writer, ModelWriter) and questions.writer.examples:
+            shown = questions.writer.examples.exam
+            yield from of(f"questions.{name}.writer.examples", shown, "train")
 
 
 def _unasked(declaration: Declaration) -> Iterator[str]:
@@ -333,6 +372,9 @@ def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
     for name, model in declaration.models.items():
         if isinstance(model, Adopted) and isinstance(model.weights, LocalWeights):
             yield f"models.{name}.weights.path", model.weights.path
+    for name, questions in declaration.questions.items():
+        if isinstance(questions.writer, ModelWriter) and questions.writer.prompt:
+            yield f"questions.{name}.writer.prompt", questions.writer.prompt
 
 
 def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Iterable[str]]]:
@@ -356,6 +398,13 @@ def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Itera
         yield from of(f"fertility.{name}.exams", fertility.exams, "exams")
     for name, questions in declaration.questions.items():
         yield from of(f"questions.{name}.corpus", [questions.corpus], "corpora")
+        if isinstance(questions.writer, ModelWriter):
+            writer, place = questions.writer, f"questions.{name}.writer"
+            yield from of(f"{place}.model", [writer.model], "models")
+            if writer.examples:
+                yield from of(f"{place}.examples.exam", [writer.examples.exam], "exams")
+        if questions.verify:
+            yield from of(f"questions.{name}.verify.judges", questions.verify.judges, "models")
     for name, model in declaration.models.items():
         if isinstance(model, Trained):
             yield from of(f"models.{name}.from", [model.parent], "models")
@@ -387,6 +436,9 @@ def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
     for place, rule in _decontaminations(declaration):
         yield f"{place}.exams", rule.exams
         yield f"{place}.splits", list(rule.splits)
+    for name, questions in declaration.questions.items():
+        if questions.verify:
+            yield f"questions.{name}.verify.judges", questions.verify.judges
     for name, fertility in declaration.fertility.items():
         yield f"fertility.{name}.corpora", fertility.corpora
         yield f"fertility.{name}.exams", fertility.exams
@@ -398,14 +450,19 @@ def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
 
 
 def _cycles(declaration: Declaration) -> Iterator[str]:
-    """Models that would have to exist before themselves, by `from` or through a tokenizer."""
+    """Models that would have to exist before themselves.
+
+    By `from`, through a tokenizer, or by questions that they write or judge and learn from.
+    """
 
     def before(model: str) -> list[str]:
         made = declaration.models.get(model)
         if not isinstance(made, Trained):
             return []
         tokenizer = declaration.tokenizers.get(made.tokenizer or "")
-        return [made.parent, *([tokenizer.base] if tokenizer else [])]
+        learned = [declaration.questions.get(each) for each in made.pack.data]
+        asked = [model for each in learned if each for model in each.models]
+        return [made.parent, *([tokenizer.base] if tokenizer else []), *asked]
 
     done: set[str] = set()
 

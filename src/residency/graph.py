@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 
 from residency import declaration as declared
 from residency.adopt import LocalWeights
+from residency.author import ModelWriter
 from residency.declaration import Adopted, Declaration, Served, Trained
 from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
@@ -139,6 +140,9 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
             },
         )
     for name, questions in declaration.questions.items():
+        writer = questions.writer if isinstance(questions.writer, ModelWriter) else None
+        shown = writer.examples if writer else None
+        judges = questions.verify.judges if questions.verify else []
         yield Stage(
             name=f"write-{name}",
             step="write",
@@ -147,7 +151,11 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
             inputs={
                 "corpus": [_artifact("corpora", questions.corpus)],
                 "exams": _kept_out(questions.decontaminate),
+                "model": [_artifact("models", writer.model)] if writer else [],
+                "judges": [_artifact("models", each) for each in judges],
+                "examples": [_artifact("exams", shown.exam, "train.jsonl")] if shown else [],
             },
+            raw=[Path(writer.prompt)] if writer and writer.prompt else [],
         )
 
 
@@ -294,7 +302,8 @@ def _in_order(found: list[Stage]) -> list[Stage]:
 def code(module: str) -> tuple[Path, ...]:
     """The first-party files a module is made of: itself, what it imports, and files of its name.
 
-    `report` thus includes report.html.jinja. Imports are found without running them.
+    `report` thus includes report.html.jinja, and `asking` the prompts in asking/. Imports are found
+    without running them.
     """
     found: set[Path] = set()
 
@@ -302,6 +311,7 @@ def code(module: str) -> tuple[Path, ...]:
         path = _module(name)
         if path and path not in found:
             found.update(path.parent.glob(f"{path.stem}.*"))
+            found.update(path.with_suffix("").glob("*.jinja"))
             for each in _imports(path):
                 walk(each)
 
