@@ -383,6 +383,16 @@ def test_a_server_that_stays_away_is_given_up_with_how_to_go_on(
         ask(place, [request(number) for number in range(5)], Budget())
 
 
+def test_a_server_that_fails_over_the_schema_is_given_up_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As llama-cpp-python does, by status 500."""
+    monkeypatch.setattr(asking, "STRANGE", 0.1)
+    told = Response(body={"error": {"message": "body.response_format.type"}}, status=500)
+    with stub(lambda _: told) as server, pytest.raises(Complaint, match="declare object or text"):
+        ask(model(tmp_path, server.url), [request(1)], Budget())
+
+
 def test_a_server_that_hangs_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

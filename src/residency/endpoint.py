@@ -561,23 +561,29 @@ class _Asking:
         return Refused(reason=reason, detail=detail, key=self.keys[number])
 
     def _refuses(self) -> Complaint:
-        hint = ""
-        if re.search(r"response_format|json_schema|json_object|schema|grammar", self.refusal):
-            hint = (
-                f"; if it cannot be told a JSON schema by `format: {self.endpoint.format}`, "
-                "declare object or text"
-            )
-        elif "max_completion_tokens" in self.refusal or "max_tokens" in self.refusal:
-            hint = f"; if it does not know `limit: {self.endpoint.limit}`, declare the other"
         return Complaint(
-            f"{self.endpoint.url}: refuses every request so far ({self.refusal}){hint}"
+            f"{self.endpoint.url}: refuses every request so far ({self.refusal})"
+            f"{self._hint(self.refusal)}"
         )
 
     def _away(self, what: str) -> Complaint:
         gone = time.monotonic() - self.pace.last_good
+        hint = "" if self.known else self._hint(what)
         return Complaint(
-            f"{self.endpoint.url}: no reply for {gone:.0f} s ({what}); {self._go_on()}"
+            f"{self.endpoint.url}: no reply for {gone:.0f} s ({what}){hint}; {self._go_on()}"
         )
+
+    def _hint(self, words: str) -> str:
+        """The cure where a server's words tell that it speaks another dialect."""
+        if re.search(r"response_format|json_schema|json_object|schema|grammar", words):
+            others = [each for each in FORMATS if each != self.endpoint.format]
+            return (
+                f"; if it cannot be told a JSON schema by `format: {self.endpoint.format}`, "
+                f"declare {' or '.join(others)}"
+            )
+        if re.search(r"max_(completion_)?tokens", words):
+            return f"; if it does not know `limit: {self.endpoint.limit}`, declare the other"
+        return ""
 
     def _go_on(self) -> str:
         return (
@@ -603,6 +609,8 @@ class _Asking:
             done = f"{len(self.results)} of {len(self.requests)} requests are decided"
             print(f"{self.endpoint.url}: {done}", file=sys.stderr)
 
+
+FORMATS = ("schema", "object", "text")
 
 _KEYLIKE = re.compile(r"\bsk-[^\s\"',}]+|\bBearer\s+[^\s\"',}]+", re.IGNORECASE)
 
