@@ -144,6 +144,8 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     count = 0
     for each in documents(folder / "corpus"):
         more = list(passages([each], WORDS))[: PASSAGES - count]
+        if not more:
+            continue
         count += len(more)
         end = more[-1].end
         found.append(replace(each, text=each.text[:end], end=each.start + end))
