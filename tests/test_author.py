@@ -142,6 +142,21 @@ def test_a_code_fence_around_json_is_no_fault() -> None:
     assert isinstance(found, Question)
 
 
+def test_no_reply_breaks_what_is_written() -> None:
+    (found,) = read("single", json.dumps(SINGLE | {"explanation": "So\ud800 it\x00 is"}))
+    assert isinstance(found, Question)
+    assert found.explanation == "So\ufffd it  is"
+    with pytest.raises(Unusable, match="nested too deep"):
+        read("single", "[" * 100_000)
+
+
+def test_line_breaks_within_strings_are_no_fault() -> None:
+    told = json.dumps(SINGLE).replace("It says: ", "It\nsays:\t")
+    (found,) = read("single", told)
+    assert isinstance(found, Question)
+    assert "It\nsays:\t" in found.explanation
+
+
 @pytest.mark.parametrize(
     ("quote", "there"),
     [

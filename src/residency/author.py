@@ -10,6 +10,7 @@ passage as evidence; the quotation is looked for there and its place recorded.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import re
 import unicodedata
@@ -19,11 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import Field, model_validator
 
 from residency import asking
-from residency.answers import Reply, Request
+from residency.answers import Reply, Request, whole
 from residency.passages import Passage, extracted
 from residency.records import Kind, Question
 from residency.section import Name, Section, Seed
@@ -209,8 +209,8 @@ def read(writer: ModelWriter, item: Item, reply: Reply) -> list[Question | Unusa
     if reply.finish == "length":
         raise Unusable("cut off", f"at {writer.max_tokens} tokens: {reply.text[-80:]!r}")
     try:
-        values = orjson.loads(bare(reply.text))
-    except orjson.JSONDecodeError as error:
+        values = loads(reply.text)
+    except ValueError as error:
         raise Unusable("not parsed", f"not JSON: {error}") from None
     values = _mapping(values, "the reply")
     draft = partial(_question, writer, item, reply)
@@ -372,13 +372,20 @@ def _list(of: Any, least: int, most: int) -> dict[str, Any]:
     return {"type": "array", "items": of, "minItems": least, "maxItems": most}
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 
 
-def bare(text: str) -> str:
-    """A reply without the code fence that some models put around JSON."""
+def loads(text: str) -> Any:
+    """The JSON of a reply, also within a code fence; raises ValueError.
+
+    llama.cpp's grammars let line breaks and tabs into strings, which JSON does not.
+    """
     fenced = _FENCED.fullmatch(text.strip())
-    return fenced[1] if fenced else text
+    try:
+        return json.loads(fenced[1] if fenced else text, strict=False)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _mapping(values: Any, what: str) -> dict[str, Any]:
@@ -392,7 +399,7 @@ def _text(values: dict[str, Any], key: str, *, empty: bool = False) -> str:
     value = values.get(key)
     if not isinstance(value, str) or not (empty or value.strip()):
         raise Unusable("not parsed", f"{key or 'an option'}: expected a text, found {value!r:.80}")
-    return unicodedata.normalize("NFC", value).strip()
+    return unicodedata.normalize("NFC", _CONTROL.sub(" ", whole(value))).strip()
 
 
 def _several(values: dict[str, Any], key: str) -> list[Any]:
