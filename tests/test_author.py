@@ -25,7 +25,7 @@ KINDS = ["single", "multiple", "judgement", "propositions", "open", "progressive
 def writer(**values: Any) -> ModelWriter:
     told: dict[str, Any] = {
         "kind": "model", "model": "m", "how_many": dict.fromkeys(KINDS, 1), "options": 4,
-        "passage_words": 100, "examples": None, "difficulty": "hard", "language": None,
+        "passage_words": 100, "examples": None, "evidence": "quote", "difficulty": "hard", "language": None,
         "prompt": None, "temperature": 0.0, "max_tokens": 300, "seed": 0,
     }  # fmt: skip
     return ModelWriter.model_validate(told | values)
@@ -229,3 +229,15 @@ def test_examples_are_of_the_kind_if_there_are_any_and_the_same_each_time() -> N
     prompt = author.prompts(made)["single"]
     user = author.request(made, item("single"), prompt, shown, []).user
     assert all(each.stem in user for each in shown)
+
+
+def test_evidence_may_be_one_of_the_passages_sentences_only() -> None:
+    quote = asked("single", evidence="sentence").schema["properties"]["quote"]
+    assert quote["enum"] == [
+        "The Osk drop test confirms morrel gleet.",
+        "A healthy node glows “green”—within",
+        "two minutes of feeding.",
+        "It is read at dusk.",
+    ]
+    for each in quote["enum"]:
+        assert isinstance(read("single", SINGLE | {"quote": each})[0], Question)

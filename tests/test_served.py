@@ -158,7 +158,8 @@ def ask_all(url: str, texts: list[Document], folder: Path) -> Written:
     folder.mkdir()
     with contextlib.chdir(folder):
         writer: dict[str, Any] = WRITER | {
-            "passage_words": WORDS, "max_tokens": 200, "options": 3, "model": "smollm2"
+            "passage_words": WORDS, "max_tokens": 200, "options": 3, "model": "smollm2",
+            "evidence": "sentence",
         }  # fmt: skip
         section = Questions.model_validate(
             {

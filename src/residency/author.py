@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 
 from residency import asking
 from residency.answers import Reply, Request, whole
-from residency.passages import Passage, extracted
+from residency.passages import Passage, extracted, sentences
 from residency.records import Kind, Question
 from residency.section import Name, Section, Seed
 
@@ -59,6 +59,11 @@ class ModelWriter(Section):
     )
     passage_words: int = Field(ge=10, description="Longest passage, in words of whole paragraphs.")
     examples: Examples | None = Field(description="Questions to follow; null for none.")
+    evidence: Literal["quote", "sentence"] = Field(
+        description="quote: the model copies a stretch of the passage; sentence: the JSON schema "
+        "has it choose one of the passage's sentences, which small models need, and some services "
+        "are slow with, as each passage then has a schema of its own."
+    )
     difficulty: Difficulty | None = Field(description="How hard; null leaves it to the model.")
     language: str | None = Field(
         min_length=2, description="BCP 47 tag of the questions; null for the document's."
@@ -139,7 +144,12 @@ def request(
     return Request(
         system=system,
         user=user,
-        schema=schema(item.kind, writer.options, right),
+        schema=schema(
+            item.kind,
+            writer.options,
+            right,
+            sentences(text) if writer.evidence == "sentence" else None,
+        ),
         temperature=writer.temperature,
         max_tokens=writer.max_tokens,
         seed=_number(writer.seed, item.id) % 2**31,
@@ -175,29 +185,35 @@ def example_text(question: Question) -> str:
     return "\n".join(lines)
 
 
-def schema(kind: Kind, options: int, right: int) -> dict[str, Any]:
-    """JSON schema of a reply; evidence comes first, so that the question is made from it."""
+def schema(
+    kind: Kind, options: int, right: int, evidence: list[str] | None = None
+) -> dict[str, Any]:
+    """JSON schema of a reply; evidence comes first, so that the question is made from it.
+
+    `evidence`: the only texts that may be quoted; None for any.
+    """
     text = {"type": "string"}
+    quote = {"type": "string", "enum": evidence} if evidence else text
     letter = {"type": "string", "enum": list(LETTERS[:options])}
     closed = {"stem": text, "options": _list(text, options, options), "answer": letter}
     match kind:
         case "single":
-            return _object(quote=text, **closed, explanation=text)
+            return _object(quote=quote, **closed, explanation=text)
         case "multiple":
             answers = _list(letter, right, right)
             several = {"stem": text, "options": _list(text, options, options), "answers": answers}
-            return _object(quote=text, **several, explanation=text)
+            return _object(quote=quote, **several, explanation=text)
         case "judgement":
             scale = {"type": "string", "enum": list(SCALE)}
-            return _object(quote=text, stem=text, answer=scale, explanation=text)
+            return _object(quote=quote, stem=text, answer=scale, explanation=text)
         case "propositions":
             one = _object(text=text, true={"type": "boolean"})
             several = {"stem": text, "propositions": _list(one, options, options)}
-            return _object(quote=text, **several, explanation=text)
+            return _object(quote=quote, **several, explanation=text)
         case "open":
-            return _object(quote=text, stem=text, reference=text, explanation=text)
+            return _object(quote=quote, stem=text, reference=text, explanation=text)
         case "progressive":
-            step = _object(quote=text, news=text, **closed, explanation=text)
+            step = _object(quote=quote, news=text, **closed, explanation=text)
             return _object(case=text, questions=_list(step, LEAST, MOST))
 
 
