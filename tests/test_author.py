@@ -25,7 +25,8 @@ KINDS = ["single", "multiple", "judgement", "propositions", "open", "progressive
 def writer(**values: Any) -> ModelWriter:
     told: dict[str, Any] = {
         "kind": "model", "model": "m", "how_many": dict.fromkeys(KINDS, 1), "options": 4,
-        "passage_words": 100, "examples": None, "evidence": "quote", "difficulty": "hard", "language": None,
+        "passage_words": 100, "examples": None, "evidence": "quote",
+        "difficulty": "hard", "language": None,
         "prompt": None, "temperature": 0.0, "max_tokens": 300, "seed": 0,
     }  # fmt: skip
     return ModelWriter.model_validate(told | values)

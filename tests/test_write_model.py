@@ -41,7 +41,8 @@ BOOK = [
 ]
 WRITER: dict[str, Any] = {
     "kind": "model", "model": "teacher", "how_many": {"single": 1}, "options": 4,
-    "passage_words": 60, "examples": None, "evidence": "quote", "difficulty": None, "language": None, "prompt": None,
+    "passage_words": 60, "examples": None, "evidence": "quote",
+    "difficulty": None, "language": None, "prompt": None,
     "temperature": 0.0, "max_tokens": 300, "seed": 0,
 }  # fmt: skip
 PRICE = {"currency": "USD", "prompt": 1.0, "reply": 2.0}
