@@ -179,6 +179,7 @@ def test_a_killed_server_and_a_bad_network_change_nothing(
     server: Server, book: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RESIDENCY_CONCURRENCY", "4")
+    monkeypatch.delenv("RESIDENCY_WORK", raising=False)  # each run has a store of its own
     upstream, port = f"http://127.0.0.1:{server.port}/v1", free_port()
     began = time.monotonic()
     with proxy(upstream, seed=0, faults={}, port=port) as network:
