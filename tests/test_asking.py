@@ -12,7 +12,8 @@ from residency.section import Complaint
 
 WRITER: dict[str, Any] = {
     "kind": "model", "model": "m", "how_many": {"single": 1}, "options": 4, "passage_words": 100,
-    "examples": None, "difficulty": None, "language": None, "prompt": "own.jinja",
+    "examples": None, "evidence": "quote",
+    "difficulty": None, "language": None, "prompt": "own.jinja",
     "temperature": 0.0, "max_tokens": 300, "seed": 0,
 }  # fmt: skip
 

@@ -25,7 +25,8 @@ KINDS = ["single", "multiple", "judgement", "propositions", "open", "progressive
 def writer(**values: Any) -> ModelWriter:
     told: dict[str, Any] = {
         "kind": "model", "model": "m", "how_many": dict.fromkeys(KINDS, 1), "options": 4,
-        "passage_words": 100, "examples": None, "difficulty": "hard", "language": None,
+        "passage_words": 100, "examples": None, "evidence": "quote",
+        "difficulty": "hard", "language": None,
         "prompt": None, "temperature": 0.0, "max_tokens": 300, "seed": 0,
     }  # fmt: skip
     return ModelWriter.model_validate(told | values)
@@ -142,6 +143,21 @@ def test_a_code_fence_around_json_is_no_fault() -> None:
     assert isinstance(found, Question)
 
 
+def test_no_reply_breaks_what_is_written() -> None:
+    (found,) = read("single", json.dumps(SINGLE | {"explanation": "So\ud800 it\x00 is"}))
+    assert isinstance(found, Question)
+    assert found.explanation == "So\ufffd it  is"
+    with pytest.raises(Unusable, match="nested too deep"):
+        read("single", "[" * 100_000)
+
+
+def test_line_breaks_within_strings_are_no_fault() -> None:
+    told = json.dumps(SINGLE).replace("It says: ", "It\nsays:\t")
+    (found,) = read("single", told)
+    assert isinstance(found, Question)
+    assert "It\nsays:\t" in found.explanation
+
+
 @pytest.mark.parametrize(
     ("quote", "there"),
     [
@@ -214,3 +230,15 @@ def test_examples_are_of_the_kind_if_there_are_any_and_the_same_each_time() -> N
     prompt = author.prompts(made)["single"]
     user = author.request(made, item("single"), prompt, shown, []).user
     assert all(each.stem in user for each in shown)
+
+
+def test_evidence_may_be_one_of_the_passages_sentences_only() -> None:
+    quote = asked("single", evidence="sentence").schema["properties"]["quote"]
+    assert quote["enum"] == [
+        "The Osk drop test confirms morrel gleet.",
+        "A healthy node glows “green”—within",
+        "two minutes of feeding.",
+        "It is read at dusk.",
+    ]
+    for each in quote["enum"]:
+        assert isinstance(read("single", SINGLE | {"quote": each})[0], Question)

@@ -407,7 +407,8 @@ def test_the_nearest_kept_checkpoint_is_named(place: Path) -> None:
 
 WRITER = {
     "kind": "model", "model": "teacher", "how_many": {"single": 1}, "options": 4,
-    "passage_words": 100, "examples": {"exam": "boards", "count": 2}, "difficulty": None,
+    "passage_words": 100, "examples": {"exam": "boards", "count": 2}, "evidence": "quote",
+    "difficulty": None,
     "language": None, "prompt": None, "temperature": 0.0, "max_tokens": 300, "seed": 0,
 }  # fmt: skip
 ENDPOINT = {

@@ -41,7 +41,8 @@ BOOK = [
 ]
 WRITER: dict[str, Any] = {
     "kind": "model", "model": "teacher", "how_many": {"single": 1}, "options": 4,
-    "passage_words": 60, "examples": None, "difficulty": None, "language": None, "prompt": None,
+    "passage_words": 60, "examples": None, "evidence": "quote",
+    "difficulty": None, "language": None, "prompt": None,
     "temperature": 0.0, "max_tokens": 300, "seed": 0,
 }  # fmt: skip
 PRICE = {"currency": "USD", "prompt": 1.0, "reply": 2.0}
@@ -50,6 +51,7 @@ PRICE = {"currency": "USD", "prompt": 1.0, "reply": 2.0}
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RESIDENCY_WORK", raising=False)  # replies lie below each folder
 
 
 def served(name: str, url: str, price: Any = None, format: str = "schema") -> Path:
@@ -169,7 +171,9 @@ def test_order_and_bytes_do_not_depend_on_how_it_is_asked(
             here.mkdir()
             with contextlib.chdir(here):
                 found.append(run(server.url, how_many=kinds, judges=["judge"]))
+                asked = len(server.asked)
                 again = run(server.url, how_many=kinds, judges=["judge"])
+                assert len(server.asked) == asked == (folder + 1) * len(found[-1].replies)
                 assert again.bytes == found[-1].bytes
     one, *others = found
     for other in others:

@@ -10,6 +10,7 @@ passage as evidence; the quotation is looked for there and its place recorded.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import re
 import unicodedata
@@ -19,12 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import Field, model_validator
 
 from residency import asking
-from residency.answers import Reply, Request
-from residency.passages import Passage, extracted
+from residency.answers import Reply, Request, whole
+from residency.passages import Passage, extracted, sentences
 from residency.records import Kind, Question
 from residency.section import Name, Section, Seed
 
@@ -59,6 +59,11 @@ class ModelWriter(Section):
     )
     passage_words: int = Field(ge=10, description="Longest passage, in words of whole paragraphs.")
     examples: Examples | None = Field(description="Questions to follow; null for none.")
+    evidence: Literal["quote", "sentence"] = Field(
+        description="quote: the model copies a stretch of the passage; sentence: the JSON schema "
+        "has it choose one of the passage's sentences, which small models need, and some services "
+        "are slow with, as each passage then has a schema of its own."
+    )
     difficulty: Difficulty | None = Field(description="How hard; null leaves it to the model.")
     language: str | None = Field(
         min_length=2, description="BCP 47 tag of the questions; null for the document's."
@@ -139,7 +144,12 @@ def request(
     return Request(
         system=system,
         user=user,
-        schema=schema(item.kind, writer.options, right),
+        schema=schema(
+            item.kind,
+            writer.options,
+            right,
+            sentences(text) if writer.evidence == "sentence" else None,
+        ),
         temperature=writer.temperature,
         max_tokens=writer.max_tokens,
         seed=_number(writer.seed, item.id) % 2**31,
@@ -175,29 +185,35 @@ def example_text(question: Question) -> str:
     return "\n".join(lines)
 
 
-def schema(kind: Kind, options: int, right: int) -> dict[str, Any]:
-    """JSON schema of a reply; evidence comes first, so that the question is made from it."""
+def schema(
+    kind: Kind, options: int, right: int, evidence: list[str] | None = None
+) -> dict[str, Any]:
+    """JSON schema of a reply; evidence comes first, so that the question is made from it.
+
+    `evidence`: the only texts that may be quoted; None for any.
+    """
     text = {"type": "string"}
+    quote = {"type": "string", "enum": evidence} if evidence else text
     letter = {"type": "string", "enum": list(LETTERS[:options])}
     closed = {"stem": text, "options": _list(text, options, options), "answer": letter}
     match kind:
         case "single":
-            return _object(quote=text, **closed, explanation=text)
+            return _object(quote=quote, **closed, explanation=text)
         case "multiple":
             answers = _list(letter, right, right)
             several = {"stem": text, "options": _list(text, options, options), "answers": answers}
-            return _object(quote=text, **several, explanation=text)
+            return _object(quote=quote, **several, explanation=text)
         case "judgement":
             scale = {"type": "string", "enum": list(SCALE)}
-            return _object(quote=text, stem=text, answer=scale, explanation=text)
+            return _object(quote=quote, stem=text, answer=scale, explanation=text)
         case "propositions":
             one = _object(text=text, true={"type": "boolean"})
             several = {"stem": text, "propositions": _list(one, options, options)}
-            return _object(quote=text, **several, explanation=text)
+            return _object(quote=quote, **several, explanation=text)
         case "open":
-            return _object(quote=text, stem=text, reference=text, explanation=text)
+            return _object(quote=quote, stem=text, reference=text, explanation=text)
         case "progressive":
-            step = _object(quote=text, news=text, **closed, explanation=text)
+            step = _object(quote=quote, news=text, **closed, explanation=text)
             return _object(case=text, questions=_list(step, LEAST, MOST))
 
 
@@ -209,8 +225,8 @@ def read(writer: ModelWriter, item: Item, reply: Reply) -> list[Question | Unusa
     if reply.finish == "length":
         raise Unusable("cut off", f"at {writer.max_tokens} tokens: {reply.text[-80:]!r}")
     try:
-        values = orjson.loads(bare(reply.text))
-    except orjson.JSONDecodeError as error:
+        values = loads(reply.text)
+    except ValueError as error:
         raise Unusable("not parsed", f"not JSON: {error}") from None
     values = _mapping(values, "the reply")
     draft = partial(_question, writer, item, reply)
@@ -372,13 +388,20 @@ def _list(of: Any, least: int, most: int) -> dict[str, Any]:
     return {"type": "array", "items": of, "minItems": least, "maxItems": most}
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 
 
-def bare(text: str) -> str:
-    """A reply without the code fence that some models put around JSON."""
+def loads(text: str) -> Any:
+    """The JSON of a reply, also within a code fence; raises ValueError.
+
+    llama.cpp's grammars let line breaks and tabs into strings, which JSON does not.
+    """
     fenced = _FENCED.fullmatch(text.strip())
-    return fenced[1] if fenced else text
+    try:
+        return json.loads(fenced[1] if fenced else text, strict=False)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _mapping(values: Any, what: str) -> dict[str, Any]:
@@ -392,7 +415,7 @@ def _text(values: dict[str, Any], key: str, *, empty: bool = False) -> str:
     value = values.get(key)
     if not isinstance(value, str) or not (empty or value.strip()):
         raise Unusable("not parsed", f"{key or 'an option'}: expected a text, found {value!r:.80}")
-    return unicodedata.normalize("NFC", value).strip()
+    return unicodedata.normalize("NFC", _CONTROL.sub(" ", whole(value))).strip()
 
 
 def _several(values: dict[str, Any], key: str) -> list[Any]:

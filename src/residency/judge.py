@@ -13,12 +13,11 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from pydantic import Field
 
 from residency import asking
 from residency.answers import Refused, Reply, Request
-from residency.author import LETTERS, bare
+from residency.author import LETTERS, loads
 from residency.prompts import answer
 from residency.records import Question
 from residency.section import Name, Section
@@ -60,8 +59,8 @@ def agrees(question: Question, reply: Reply | Refused | None) -> bool:
     if not isinstance(reply, Reply):
         return False
     try:
-        values = orjson.loads(bare(reply.text))
-    except orjson.JSONDecodeError:
+        values = loads(reply.text)
+    except ValueError:
         return False
     if not isinstance(values, dict):
         return False

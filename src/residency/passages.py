@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from residency.records import Document
 from residency.words import words
@@ -53,6 +54,13 @@ def passages(documents: Iterable[Document], most: int) -> Iterator[Passage]:
             again = f".{seen[digest]}" if seen[digest] > 1 else ""
             id = f"{document.id}:{digest}{again}"
             yield Passage(id=id, document=document, start=start, end=end)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text as they stand there, each once."""
+    ends = [0, *(stop.end() for stop in _STOP.finditer(text)), len(text)]
+    found = (text[start:end].strip() for start, end in pairwise(ends))
+    return list(dict.fromkeys(each for each in found if each))
 
 
 def around(document: Document, start: int, end: int) -> Passage:
