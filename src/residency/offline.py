@@ -648,10 +648,10 @@ def _list(text: str) -> frozenset[str]:
 
 
 VAGUE = _list(
-    """additional common deepest different entire general greater individual larger largest
-    lesser main major many minor multiple net normal overall particular primary relative remaining
-    same several similar single small smaller smallest specific sufficient surrounding adequate excessive total typical
-    underlying various whole"""
+    """additional adequate common deepest different entire excessive general greater individual
+    larger largest lesser main major many minor multiple net normal overall particular primary
+    relative remaining same several similar single small smaller smallest specific sufficient
+    surrounding total typical underlying various whole"""
 )
 """A term that begins with one of these is no name; it would often be right as well."""
 
