@@ -152,33 +152,12 @@ def written(
             options = draft.options or text.options(
                 draft, number, writer.options, f"{writer.seed} {name}"
             )
-            stem = draft.stem
-            plain = words(stem.removeprefix(LEAD).replace(BLANK, " "))
-            question = Question(
-                id=name,
-                kind="single",
-                context="",
-                stem=stem if draft.options else text.which(draft, options),
-                options=options,
-                answers=(0,),
-                explanation=sentence.text,
-                group=sentence.document.id,
-                labels={"kind": draft.form},
-                language=sentence.document.language,
-                origin=_origin(sentence),
-            )
-            found: tuple[str, str] | None = None
-            if len(plain) < SHORT:
-                found = "too short", f"{len(plain)} words"
-            elif len(plain) > TOO_LONG:
-                found = "too long", f"{len(plain)} words"
-            elif not draft.options and text.rarest_word[draft.answer] in plain:
-                found = "answer in stem", ""
-            elif len(options) < writer.options:
+            if len(options) == writer.options:
+                question, found = text.question(draft, sentence, name, options, fault)
+            else:
                 found = "too few distractors", ""
-            found = found or fault(question)
             if found:
-                item = {"stem": stem, "answer": options[0], "origin": _origin(sentence)}
+                item = {"stem": draft.stem, "answer": options[0], "origin": _origin(sentence)}
                 yield Rejected(id=name, reason=found[0], detail=found[1], item=item)
                 continue
             if limited:
@@ -219,14 +198,14 @@ class Text:
 
     def __init__(self, sentences: list[Sentence]) -> None:
         self.sentences = sentences
-        self.terms = find(sentences)
+        self.table = tabled(sentences)
+        self.terms = find(sentences, self.table)
         within: list[list[tuple[Place, int]]] = [[] for _ in sentences]
         for number, term in enumerate(self.terms):
             for place in term.places:
                 within[place.sentence].append((place, number))
         self.within = [sorted(each) for each in within]
         self.told = [{place.sentence for place in term.places} for term in self.terms]
-        self.table = tabled(sentences)
         self.counts = dict(
             zip(self.table.names, self.table.count(self.table.ids >= 0).tolist(), strict=True)
         )
@@ -321,6 +300,32 @@ class Text:
             for sentence, within in zip(self.sentences, self.within, strict=True)
             if within and _entry(sentence, within[0][0])
         }
+
+    def question(
+        self, draft: Draft, sentence: Sentence, name: str, options: tuple[str, ...], fault: Fault
+    ) -> tuple[Question, tuple[str, str] | None]:
+        """The question of a draft, and what is wrong with it."""
+        plain = words(draft.stem.removeprefix(LEAD).replace(BLANK, " "))
+        question = Question(
+            id=name,
+            kind="single",
+            context="",
+            stem=draft.stem if draft.options else self.which(draft, options),
+            options=options,
+            answers=(0,),
+            explanation=sentence.text,
+            group=sentence.document.id,
+            labels={"kind": draft.form},
+            language=sentence.document.language,
+            origin=_origin(sentence),
+        )
+        if len(plain) < SHORT:
+            return question, ("too short", f"{len(plain)} words")
+        if len(plain) > TOO_LONG:
+            return question, ("too long", f"{len(plain)} words")
+        if not draft.options and self.rarest_word[draft.answer] in plain:
+            return question, ("answer in stem", "")
+        return question, fault(question)
 
     def unfit(self, number: int) -> tuple[str, str] | None:
         """Why nothing can be asked about a sentence: reason and detail."""

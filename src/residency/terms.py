@@ -240,11 +240,14 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             yield first + len(piece) - len(piece.lstrip()), last - len(piece) + len(piece.rstrip())
 
 
-def find(sentences: list[Sentence]) -> list[Term]:
-    """The corpus's terms, each met twice or more, in the order of their words."""
-    if not any(sentence.words for sentence in sentences):
+def find(sentences: list[Sentence], table: Table | None = None) -> list[Term]:
+    """The corpus's terms, each met twice or more, in the order of their words.
+
+    `table`: `tabled(sentences)`, if there is one already.
+    """
+    table = table or tabled(sentences)
+    if not len(table.ids):
         return []
-    table = tabled(sentences)
     common = table.are(COMMON | table.small_words())
     verbs = table.verbs(common) & ~common
     runs = table.content(common, verbs)
@@ -375,7 +378,7 @@ def tabled(sentences: list[Sentence]) -> Table:
         [names.setdefault(word[0], len(names)) for each in sentences for word in each.words],
         dtype=np.int64,
     )
-    lengths = np.array([len(each.words) for each in sentences])
+    lengths = np.array([len(each.words) for each in sentences], dtype=np.int64)
     sentence = np.repeat(np.arange(len(sentences)), lengths)
     at = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     apart = np.array([word[3] for each in sentences for word in each.words], dtype=bool)
@@ -383,7 +386,8 @@ def tabled(sentences: list[Sentence]) -> Table:
     before, after = np.zeros_like(ids), np.zeros_like(ids)
     before[1:][joined] = ids[:-1][joined]
     after[:-1][joined] = ids[1:][joined]
-    english = np.array([each.document.language.startswith("en") for each in sentences])[sentence]
+    english = np.array([each.document.language.startswith("en") for each in sentences], dtype=bool)
+    english = english[sentence]
     return Table(list(names), ids, before, after, sentence, at, apart, english)
 
 
