@@ -152,33 +152,12 @@ def written(
             options = draft.options or text.options(
                 draft, number, writer.options, f"{writer.seed} {name}"
             )
-            stem = draft.stem
-            plain = words(stem.removeprefix(LEAD).replace(BLANK, " "))
-            question = Question(
-                id=name,
-                kind="single",
-                context="",
-                stem=stem if draft.options else text.which(draft, options),
-                options=options,
-                answers=(0,),
-                explanation=sentence.text,
-                group=sentence.document.id,
-                labels={"kind": draft.form},
-                language=sentence.document.language,
-                origin=_origin(sentence),
-            )
-            found: tuple[str, str] | None = None
-            if len(plain) < SHORT:
-                found = "too short", f"{len(plain)} words"
-            elif len(plain) > TOO_LONG:
-                found = "too long", f"{len(plain)} words"
-            elif not draft.options and text.rarest_word[draft.answer] in plain:
-                found = "answer in stem", ""
-            elif len(options) < writer.options:
+            if len(options) == writer.options:
+                question, found = text.question(draft, sentence, name, options, fault)
+            else:
                 found = "too few distractors", ""
-            found = found or fault(question)
             if found:
-                item = {"stem": stem, "answer": options[0], "origin": _origin(sentence)}
+                item = {"stem": draft.stem, "answer": options[0], "origin": _origin(sentence)}
                 yield Rejected(id=name, reason=found[0], detail=found[1], item=item)
                 continue
             if limited:
@@ -219,14 +198,14 @@ class Text:
 
     def __init__(self, sentences: list[Sentence]) -> None:
         self.sentences = sentences
-        self.terms = find(sentences)
+        self.table = tabled(sentences)
+        self.terms = find(sentences, self.table)
         within: list[list[tuple[Place, int]]] = [[] for _ in sentences]
         for number, term in enumerate(self.terms):
             for place in term.places:
                 within[place.sentence].append((place, number))
         self.within = [sorted(each) for each in within]
         self.told = [{place.sentence for place in term.places} for term in self.terms]
-        self.table = tabled(sentences)
         self.counts = dict(
             zip(self.table.names, self.table.count(self.table.ids >= 0).tolist(), strict=True)
         )
@@ -322,6 +301,32 @@ class Text:
             if within and _entry(sentence, within[0][0])
         }
 
+    def question(
+        self, draft: Draft, sentence: Sentence, name: str, options: tuple[str, ...], fault: Fault
+    ) -> tuple[Question, tuple[str, str] | None]:
+        """The question of a draft, and what is wrong with it."""
+        plain = words(draft.stem.removeprefix(LEAD).replace(BLANK, " "))
+        question = Question(
+            id=name,
+            kind="single",
+            context="",
+            stem=draft.stem if draft.options else self.which(draft, options),
+            options=options,
+            answers=(0,),
+            explanation=sentence.text,
+            group=sentence.document.id,
+            labels={"kind": draft.form},
+            language=sentence.document.language,
+            origin=_origin(sentence),
+        )
+        if len(plain) < SHORT:
+            return question, ("too short", f"{len(plain)} words")
+        if len(plain) > TOO_LONG:
+            return question, ("too long", f"{len(plain)} words")
+        if not draft.options and self.rarest_word[draft.answer] in plain:
+            return question, ("answer in stem", "")
+        return question, fault(question)
+
     def unfit(self, number: int) -> tuple[str, str] | None:
         """Why nothing can be asked about a sentence: reason and detail."""
         sentence, within = self.sentences[number], self.within[number]
@@ -366,16 +371,18 @@ class Text:
                 continue
             seen.add(term)
             wanted.append((place, term, others))
-        for place, term, others in wanted:
-            if self.terms[term].kind == "thing":
-                told = phrasing.told_of(sentence, place, inside)
-                stem = f"What {told}?" if told else ""
-                stem = stem or phrasing.whose(sentence, place, inside, self.lower)
+        if not wanted:
+            return
+        clause = phrasing.clause(sentence, inside)
+        for place, term, others in wanted if clause else ():
+            if clause and self.terms[term].kind == "thing":
+                told = phrasing.told_of(clause, place)
+                stem = f"What {told}?" if told else phrasing.whose(clause, place, self.lower)
                 if stem:
                     yield Draft("reversal", stem, term, self._left(others, stem), "")
         for place, term, others in wanted:
             kind = self.terms[term].kind
-            stem = phrasing.asked(sentence, place, kind, inside, self.lower)
+            stem = phrasing.asked(clause, place, kind, self.lower) if clause else ""
             form: Form = "action" if kind == "action" else "question" if stem else "cloze"
             if not stem:
                 stem = self._cloze(sentence, place, [at for at, each in within if each == term])
@@ -423,32 +430,31 @@ class Text:
 
         First those that stand in the same chapter; a farther one only where they are too few.
         """
-        sentence, answer = self.sentences[number], self.terms[draft.answer]
+        usable = self._usable(draft.answer)
+        if len(usable) < count:
+            return []
+        sentence = self.sentences[number]
         bound = max(
             draft.about, key=lambda other: (self._bond(draft.answer, other), -other), default=None
         )
         linked: set[int] = self.told[bound] if bound is not None else set()
         here = self.chapters[id(sentence.document)]
-        strict = self.english[draft.answer] and answer.kind == "thing"
-        shape, vowel = self.shapes[draft.answer], _vowel(answer.text)
-        taken = [self.stems[draft.answer]]
+        vowel = _vowel(self.terms[draft.answer].text)
+        taken: list[frozenset[str]] = []
         near: list[int] = []
         far: list[int] = []
         least = 0.0
-        for other, likeness in self.neighbours[draft.answer].items():
-            stems = self.stems[other]
-            if likeness < LEAST_MUTUAL or (likeness < least and len(near) + len(far) >= count):
+        for other, likeness in usable:
+            if likeness < least and len(near) + len(far) >= count:
                 break
-            if likeness < LEAST and draft.answer not in self.nearest[other]:
-                continue
             if (
-                not linked.isdisjoint(self.told[other])
-                or sentence.passage in self.terms[other].passages
-                or any(stems <= each or each <= stems for each in taken)
+                sentence.passage in self.terms[other].passages
+                or not linked.isdisjoint(self.told[other])
                 or (draft.article and _vowel(self.terms[other].text) != vowel)
-                or (strict and not _fits(shape, self.shapes[other]))
-                or (draft.answer, other) in self.same
             ):
+                continue
+            stems = self.stems[other]
+            if any(stems <= each or each <= stems for each in taken):
                 continue
             least = least or ALIKE * likeness
             taken.append(stems)
@@ -461,6 +467,28 @@ class Text:
         if len(near) >= count:
             return chance.sample(near[: 2 * count], count)
         return near + far[: count - len(near)]
+
+    def _usable(self, answer: int) -> list[tuple[int, float]]:
+        """The terms that could be wrong options beside an answer, most like it first."""
+        found = self.usable.get(answer)
+        if found is None:
+            strict = self.english[answer] and self.terms[answer].kind == "thing"
+            shape, mine = self.shapes[answer], self.stems[answer]
+            found = self.usable[answer] = [
+                (other, likeness)
+                for other, likeness in self.neighbours[answer].items()
+                if likeness >= LEAST_MUTUAL
+                and (likeness >= LEAST or answer in self.nearest[other])
+                and not (strict and not _fits(shape, self.shapes[other]))
+                and not (self.stems[other] <= mine or mine <= self.stems[other])
+                and (answer, other) not in self.same
+            ]
+        return found
+
+    @cached_property
+    def usable(self) -> dict[int, list[tuple[int, float]]]:
+        """Of terms asked for so far, the possible wrong options."""
+        return {}
 
     @cached_property
     def same(self) -> set[tuple[int, int]]:
@@ -552,8 +580,8 @@ class Text:
                 continue
             if place.first > 1 or self.unfit(number):
                 continue
-            inside = self._inside(number)
-            told = phrasing.told_of(sentence, place, inside)
+            clause = phrasing.clause(sentence, self._inside(number))
+            told = phrasing.told_of(clause, place) if clause else ""
             about = frozenset(o for _, o in rest if o != term and o not in self.everywhere)
             named = {singular(word) for word in words(told)} & self.stems[term]
             if told and about and not named and 2 <= len(told.split()) <= LONG / 2:
@@ -648,10 +676,10 @@ def _list(text: str) -> frozenset[str]:
 
 
 VAGUE = _list(
-    """additional common deepest different entire general greater individual larger largest
-    lesser main major many minor multiple net normal overall particular primary relative remaining
-    same several similar single small smaller smallest specific sufficient surrounding adequate
-    excessive total typical underlying various whole"""
+    """additional adequate common deepest different entire excessive general greater individual
+    larger largest lesser main major many minor multiple net normal overall particular primary
+    relative remaining same several similar single small smaller smallest specific sufficient
+    surrounding total typical underlying various whole"""
 )
 """A term that begins with one of these is no name; it would often be right as well."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from typing import NamedTuple
 
 from residency.terms import (
     ARTICLES,
@@ -93,13 +94,23 @@ def stating(sentence: Sentence, verbs: Set[str], inside: Set[int]) -> bool:
     )
 
 
-def asked(sentence: Sentence, place: Place, kind: str, inside: Set[int], lower: Set[str]) -> str:
-    """The sentence's first clause as a question for a term after its verb; empty if not plain.
+class Clause(NamedTuple):
+    """A plain English sentence's first clause: its words end and its verb stands at these."""
 
-    `inside`: places of words within things; `lower`: words that are also written in small letters.
+    sentence: Sentence
+    words: list[str]  # of the whole sentence
+    end: int
+    verb: int
+    inside: Set[int]  # places of words within things
+
+
+def asked(clause: Clause, place: Place, kind: str, lower: Set[str]) -> str:
+    """The clause as a question for a term after its verb; empty if that is not plain.
+
+    `lower`: words that are also written in small letters.
     """
-    words, end, verb = _clause(sentence, inside)
-    if not verb or place.last != end or verb - 1 not in inside:
+    sentence, words, end, verb, inside = clause
+    if place.last != end or verb - 1 not in inside:
         return ""
     first = place.first - (place.first > 0 and words[place.first - 1] in DETERMINERS)
     if first == 0 or (verb > first and kind != "action"):
@@ -118,20 +129,20 @@ def asked(sentence: Sentence, place: Place, kind: str, inside: Set[int], lower: 
     return ""
 
 
-def told_of(sentence: Sentence, place: Place, inside: Set[int]) -> str:
-    """What the sentence's first clause says of the term that is its subject; empty if not plain."""
-    _, end, verb = _clause(sentence, inside)
+def told_of(clause: Clause, place: Place) -> str:
+    """What the clause says of the term that is its subject; empty if that is not plain."""
+    sentence, _, end, verb, inside = clause
     first = place.first - (place.first > 0 and sentence.folded(place.first - 1) in DETERMINERS)
-    plain = verb and first == 0 and verb == place.last and end - 1 in inside
+    plain = first == 0 and verb == place.last and end - 1 in inside
     plain = plain and sentence.folded(verb) not in _PARTICIPLES
     return sentence.slice(verb, end) if plain else ""
 
 
-def whose(sentence: Sentence, place: Place, inside: Set[int], lower: Set[str]) -> str:
+def whose(clause: Clause, place: Place, lower: Set[str]) -> str:
     """Turn "The sign of T is a cough" into "A cough is the sign of what?"; empty if not plain."""
-    words, end, verb = _clause(sentence, inside)
+    sentence, words, end, verb, inside = clause
     of = place.first - 1 - (words[place.first - 1] in ARTICLES if place.first else 0)
-    if not verb or verb != place.last or words[verb] not in BE or of < 2 or words[of] != "of":
+    if verb != place.last or words[verb] not in BE or of < 2 or words[of] != "of":
         return ""
     if words[0] not in ARTICLES or end - verb < 2:
         return ""
@@ -147,11 +158,11 @@ def began(sentence: Sentence, last: int, lower: Set[str]) -> str:
     return text[:1].lower() + text[1:] if first in lower or first in COMMON else text
 
 
-def _clause(sentence: Sentence, inside: Set[int]) -> tuple[list[str], int, int]:
-    """The words, the first clause's end and its verb, which is 0 if the clause is not plain."""
+def clause(sentence: Sentence, inside: Set[int]) -> Clause | None:
+    """The first clause of an English sentence if it is plain: one verb, and nothing left out."""
     words, end = [word.folded for word in sentence.words], len(sentence.words)
     if not sentence.document.language.startswith("en"):
-        return words, end, 0
+        return None
     for at in range(1, end):
         if sentence.words[at].apart or words[at] in CLAUSE - {"for", "before", "after", "than"}:
             end = at
@@ -164,7 +175,7 @@ def _clause(sentence: Sentence, inside: Set[int]) -> tuple[list[str], int, int]:
         or not _LINKING.isdisjoint(words[:end])
         or not (words[0] in ARTICLES or words[0] not in COMMON)
     ):
-        return words, end, 0
+        return None
 
     def says(at: int) -> bool:
         return at not in inside and bool(
@@ -173,7 +184,9 @@ def _clause(sentence: Sentence, inside: Set[int]) -> tuple[list[str], int, int]:
 
     joined = next((at for at in range(end) if words[at] in ("and", "or")), end)
     verb = next((at for at in range(1, end) if says(at)), 0)
-    return words, end, 0 if any(says(at) for at in range(joined, end)) else verb
+    if not verb or any(says(at) for at in range(joined, end)):
+        return None
+    return Clause(sentence, words, end, verb, inside)
 
 
 def infinitive(verb: str) -> str:

@@ -18,7 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from residency.records import Document
@@ -102,6 +102,9 @@ WEIGHT = {"column": 3.0, "form": 0.3, "length": 0.3, "kind": 2.0, "with": 1.5}
 
 NEIGHBOURS = 20
 """So many of the nearest terms tell what a term is like."""
+
+WIDEST = 300
+"""What is beside so many terms, and beside one in twenty, does not tell them apart."""
 
 BLOCK = 256
 """Terms compared with all others at once; bounds the memory, changes no result."""
@@ -237,11 +240,14 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             yield first + len(piece) - len(piece.lstrip()), last - len(piece) + len(piece.rstrip())
 
 
-def find(sentences: list[Sentence]) -> list[Term]:
-    """The corpus's terms, each met twice or more, in the order of their words."""
-    if not any(sentence.words for sentence in sentences):
+def find(sentences: list[Sentence], table: Table | None = None) -> list[Term]:
+    """The corpus's terms, each met twice or more, in the order of their words.
+
+    `table`: `tabled(sentences)`, if there is one already.
+    """
+    table = table or tabled(sentences)
+    if not len(table.ids):
         return []
-    table = tabled(sentences)
     common = table.are(COMMON | table.small_words())
     verbs = table.verbs(common) & ~common
     runs = table.content(common, verbs)
@@ -372,7 +378,7 @@ def tabled(sentences: list[Sentence]) -> Table:
         [names.setdefault(word[0], len(names)) for each in sentences for word in each.words],
         dtype=np.int64,
     )
-    lengths = np.array([len(each.words) for each in sentences])
+    lengths = np.array([len(each.words) for each in sentences], dtype=np.int64)
     sentence = np.repeat(np.arange(len(sentences)), lengths)
     at = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     apart = np.array([word[3] for each in sentences for word in each.words], dtype=bool)
@@ -380,7 +386,8 @@ def tabled(sentences: list[Sentence]) -> Table:
     before, after = np.zeros_like(ids), np.zeros_like(ids)
     before[1:][joined] = ids[:-1][joined]
     after[:-1][joined] = ids[1:][joined]
-    english = np.array([each.document.language.startswith("en") for each in sentences])[sentence]
+    english = np.array([each.document.language.startswith("en") for each in sentences], dtype=bool)
+    english = english[sentence]
     return Table(list(names), ids, before, after, sentence, at, apart, english)
 
 
@@ -400,6 +407,7 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
     features = [_features(term, sentences, standing, ending) for term in terms]
     _add_company(features, terms, sentences)
     spread = Counter(name for each in features for name in each)
+    widest = min(len(terms), max(WIDEST, len(terms) / 20))
     column = {name: number for number, name in enumerate(sorted(spread))}
     kinds = np.array([{"thing": 0, "place": 1, "action": 2}[term.kind] for term in terms])
     lengths = np.array([len(term.words) for term in terms])
@@ -415,22 +423,25 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         starts = [0, *accumulate(len(row) for row in rows)]
         return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
 
-    def cosines(vectors: Any, start: int) -> Array:
+    def cosines(vectors: Any, start: int) -> Any:
         """Of a block of terms with all; halved for each word they differ in length."""
-        here = slice(start, start + BLOCK)
-        scores: Array = (vectors[here] @ vectors.T).toarray()
-        scores *= factors[sort[here]]
+        scores = vectors[start : start + BLOCK] @ vectors.T
+        rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+        scores.data *= factors[sort[start + rows], scores.indices]
         return scores
 
-    def best(scores: Array, count: int) -> Iterator[dict[int, float]]:
+    def best(scores: Any, start: int, count: int, itself: bool) -> Iterator[dict[int, float]]:
         """Of each row the highest, best first; equal ones in order."""
-        width = scores.shape[1]
-        least = np.partition(scores, max(0, width - count), axis=1)[:, max(0, width - count)]
-        for row, low in zip(scores, least, strict=True):
-            there = np.flatnonzero(row >= max(low - 1e-6, 1e-6))
-            values = row[there].round(6)
-            order = np.argsort(-values, kind="stable")[:count]
-            yield dict(zip(there[order].tolist(), values[order].tolist(), strict=True))
+        scores.sort_indices()
+        for number, (first, last) in enumerate(pairwise(scores.indptr.tolist()), start):
+            others, values = scores.indices[first:last], scores.data[first:last].round(6)
+            if len(values) > count:
+                low = np.partition(values, len(values) - count - 1)[len(values) - count - 1]
+                high = values >= low
+                others, values = others[high], values[high]
+            order = np.argsort(-values, kind="stable")
+            found = zip(others[order].tolist(), values[order].tolist(), strict=True)
+            yield dict(islice(((o, v) for o, v in found if v and (itself or o != number)), count))
 
     beside = table(
         [
@@ -439,7 +450,7 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
                 * math.log(len(terms) / spread[name])
                 * WEIGHT.get(name.split()[0], 1)
                 for name, count in sorted(each.items())
-                if 1 < spread[name] < len(terms)
+                if 1 < spread[name] < widest
             }
             for each in features
         ],
@@ -448,15 +459,13 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
     near = [
         row
         for start in range(0, len(terms), BLOCK)
-        for row in best(cosines(beside, start), NEIGHBOURS)
+        for row in best(cosines(beside, start), start, NEIGHBOURS, itself=True)
     ]
     shared = table(near, len(terms))
     result: list[dict[int, float]] = []
     for start in range(0, len(terms), BLOCK):
         scores = cosines(shared, start) + 0.3 * cosines(beside, start)
-        rows = np.arange(len(scores))
-        scores[rows, rows + start] = 0
-        result.extend(best(scores, most))
+        result.extend(best(scores, start, most, itself=False))
     return result
 
 
