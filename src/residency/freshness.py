@@ -85,13 +85,19 @@ def status() -> dict[str, list[Any]]:
 
 
 def _kept(repo: Repo, stage: Any) -> bool:
-    """Whether DVC has what this stage would write, found as `dvc repro` finds it."""
+    """Whether DVC has what this stage would write: from now, or from a run with the same inputs.
+
+    As dvc.stage.cache.StageCache.restore decides it, without restoring.
+    """
     from dvc.exceptions import DvcException
 
-    with contextlib.suppress(DvcException):  # RunCacheNotFoundError, DependencyDoesNotExistError
-        stage.save_deps()
-        repo.stage_cache.restore(stage, dry=True)
-        return True
+    runs = repo.stage_cache
+    with contextlib.suppress(DvcException):  # an input is not there yet
+        if stage.changed_stage() or not stage.deps_cached():
+            stage.save_deps()
+            kept = runs._load(stage)
+            return bool(kept) and bool(runs._create_stage(kept).outs_cached())
+        return bool(stage.outs_cached())
     return False
 
 

@@ -1,10 +1,10 @@
 """Print the completion of `residency` for a shell.
 
-    bash          eval "$(residency completion bash)"                  in ~/.bashrc
-    zsh           residency completion zsh > "${fpath[1]}/_residency"
-    fish          residency completion fish > ~/.config/fish/completions/residency.fish
-    tcsh          residency completion tcsh > ~/.residency.tcsh        and source it
-    powershell    residency completion powershell | Out-String | Invoke-Expression
+bash          eval "$(residency completion bash)"                  in ~/.bashrc
+zsh           residency completion zsh > "${fpath[1]}/_residency"
+fish          residency completion fish > ~/.config/fish/completions/residency.fish
+tcsh          residency completion tcsh > ~/.residency.tcsh        and source it
+powershell    residency completion powershell | Out-String | Invoke-Expression
 """
 
 from __future__ import annotations

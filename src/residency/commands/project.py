@@ -1,6 +1,6 @@
 """project: the folder that a command is typed in, and what dvc.lock says of what was built there.
 
-    declared() ── Declaration        recorded() ── {stage: Record}, as each last ran
+declared() ── Declaration        recorded() ── {stage: Record}, as each last ran
 """
 
 from __future__ import annotations
