@@ -38,7 +38,7 @@ def test_a_project_in_order_is_found_in_order(
     assert "pydantic" not in done.out
     assert "nothing would stop a build" in done.out
     quiet = typed(capsys, "check", "--quiet")
-    assert "ok  " not in quiet.out
+    assert "\nok  " not in f"\n{quiet.out}"
 
 
 def test_each_thing_that_would_stop_a_build_is_told_with_its_cure(
