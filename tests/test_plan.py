@@ -135,6 +135,16 @@ def test_a_stale_dvc_yaml_is_told_with_its_cure(
     assert "to write it anew: python -m residency.graph" in done.err
 
 
+def test_while_a_build_is_at_work_the_plan_does_not_wait_for_it(
+    mine: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mine.root.is_dir()
+    monkeypatch.setattr(freshness, "at_work", lambda: {7: "dvc repro train-resident"})
+    done = typed(capsys, "plan")
+    assert done.status == 1
+    assert "a build is at work here (dvc repro train-resident, process 7)" in done.err
+
+
 def test_differences_are_told_leaf_by_leaf() -> None:
     old = {"a": {"b": 1, "c": [1]}, "d": 1}
     new = {"a": {"b": 2, "c": [1, 2]}, "e": True}
