@@ -151,7 +151,7 @@ def test_verify_fails_loudly_for_each_thing_that_differs(
     assert "DIFFERS data/raw/primer/06-tests.html: was read with sha256" in done.out
     assert "it is not there" in done.out
     assert "DIFFERS build/evaluations/finals/resident: dvc.lock says md5 " in done.out
-    assert "scores.json says 0.99, its rows " in done.out
+    assert "scores.json: says an accuracy of 0.99, the rows 0.3" in done.out
     assert typed(capsys, "trace", "finals/resident").status == 0
 
 

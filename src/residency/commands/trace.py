@@ -139,25 +139,22 @@ def _number(x: str, declaration: Declaration) -> Subject | None:
     reported = _reported(name, candidate)
     if key and key not in reported and key not in scores:
         raise Complaint(f"{x}: no number {key!r}; {nearest(key, [*reported, *scores])}")
-    rows = list(read_rows(folder / "predictions.jsonl"))
-    correct = sum(bool(row.get("correct")) for row in rows)
-    told = [
-        f"{name}/{candidate}: {correct} of {len(rows)} questions right, {correct / len(rows):.1%}"
-    ]
+    exam = declaration.evaluations[name]
+    told = [f"{name}/{candidate}: {candidate} on exams.{exam.exam}, its {exam.split} split"]
     told += [f"  {each}: {value}" for each, value in reported.items()]
     if key and key not in reported:
         told.append(f"  {key}: {scores[key]}")
-    exam = declaration.evaluations[name]
-    told.append(f"  of {candidate} on exams.{exam.exam}, its {exam.split} split")
+    verdicts = [row.get("correct") for row in read_rows(folder / "predictions.jsonl")]
     wrong = []
-    accuracy = scores.get("accuracy")
-    if accuracy is not None and abs(accuracy - correct / len(rows)) > 1e-6:
-        wrong.append(f"{folder}/scores.json says {accuracy}, its rows {correct / len(rows):.6f}")
-    said = reported.get("accuracy")
-    if said is not None and abs(said - correct / len(rows)) > 1e-6:
-        wrong.append(
-            f"the report says {said} of {name}/{candidate}, the rows {correct / len(rows):.6f}"
-        )
+    if verdicts and all(isinstance(each, bool) for each in verdicts):
+        share = sum(map(bool, verdicts)) / len(verdicts)
+        told.append(f"  its rows: {verdicts.count(True)} of {len(verdicts)} questions right")
+        said = {f"{folder}/scores.json": scores, "build/report/metrics.json": reported}
+        wrong = [
+            f"{place}: says an accuracy of {numbers['accuracy']}, the rows {share:.6f}"
+            for place, numbers in said.items()
+            if abs(numbers.get("accuracy", share) - share) > 1e-6
+        ]
     return Subject(told=told, stage=stage, wrong=wrong)
 
 
@@ -269,7 +266,9 @@ def _questions(x: str, declaration: Declaration) -> Iterator[Subject]:
             corpus = declaration.questions[path.parent.name].corpus
             told += _passage(origin, Path("build/corpora") / corpus / "documents.jsonl")
         else:
-            told.append(f"  from {origin['file']}, row {origin['row']}, sha256 {origin['sha256']}")
+            told.append(
+                f"  from {origin['file']}, row {origin.get('row')}, sha256 {origin['sha256']}"
+            )
             told += _answers(x, path, declaration)
         yield Subject(told=told, stage=stage, files={origin["file"]: origin["sha256"]})
 
