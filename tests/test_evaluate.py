@@ -7,14 +7,25 @@ import pytest
 from tiny import tiny_model
 
 from residency import prompts
-from residency.evaluate import Likelihood, _output_in_float32, candidates, evaluate, loglikelihoods
+from residency.evaluate import evaluate
 from residency.files import read_json, read_rows, write_rows
 from residency.intervals import wilson
+from residency.likelihoods import plainly
+from residency.protocols.likelihood import Likelihood
+from residency.protocols.sitting import candidates
 from residency.records import Question
 from residency.section import Complaint
 
 SHOWN = Likelihood(
-    kind="likelihood", system=None, precision="float32", options="shown", normalise="none"
+    kind="likelihood",
+    version=1,
+    of="text",
+    options="shown",
+    normalise="none",
+    system=None,
+    template=True,
+    few_shot=None,
+    precision="float32",
 )
 
 
@@ -50,67 +61,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def loaded(model: Path) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    network = AutoModelForCausalLM.from_pretrained(model).eval()
-    for weights in network.parameters():  # untrained, every answer is about as likely
-        weights.data *= 3
-    return network, AutoTokenizer.from_pretrained(model)
-
-
 def sat(model: Path, folder: Path, asked: list[Question], protocol: Likelihood = SHOWN) -> Path:
     exam, out = folder / "test.jsonl", folder / "out"
     out.mkdir()
     write_rows(exam, asked)
     evaluate(protocol, model, exam, out)
     return out
-
-
-def plainly(model: Any, prompt: list[int], reply: list[int]) -> float:
-    """The definition: the whole sequence, one token's log-probability after another."""
-    import torch
-
-    with torch.no_grad():
-        logprobs = model(torch.tensor([prompt + reply])).logits[0].log_softmax(-1)
-    places = range(len(prompt) - 1, len(prompt) + len(reply) - 1)
-    return sum(float(logprobs[place, token]) for place, token in zip(places, reply, strict=True))
-
-
-@pytest.mark.parametrize("batch", [1, 2, 3, 16, 64])
-@pytest.mark.parametrize("asked", [question(0), several(0)], ids=["single", "multiple"])
-def test_likelihoods_equal_the_plain_computation_whatever_the_batch(
-    loaded: tuple[Any, Any], asked: Question, batch: int
-) -> None:
-    model, tokenizer = loaded
-    prompt = prompts.prompt(tokenizer, prompts.ask(asked, "shown"), None)
-    texts = [prompts.answer(asked, each) for each in candidates(asked)]
-    replies = [prompts.reply(tokenizer, text) for text in texts]
-    expected = [plainly(model, prompt, reply) for reply in replies]
-    assert loglikelihoods(model, prompt, replies, batch) == pytest.approx(expected, abs=1e-4)
-    assert max(expected) - min(expected) > 1
-
-
-def test_in_bfloat16_the_output_layer_still_computes_in_float32(model: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval()
-    hidden = network.model(torch.tensor([[1, 2, 3]])).last_hidden_state
-    _output_in_float32(network)
-    logits = network(torch.tensor([[1, 2, 3]])).logits
-    exact = hidden.float() @ network.get_input_embeddings().weight.float().T
-    assert logits.dtype == torch.float32
-    assert torch.allclose(logits, exact, atol=1e-6)
-    assert network.get_input_embeddings().weight.dtype == torch.bfloat16
-
-
-def test_equal_replies_and_replies_of_one_token_are_scored(loaded: tuple[Any, Any]) -> None:
-    model, _ = loaded
-    replies = [[9], [9], [9, 8, 7], [9, 8], [5]]
-    expected = [plainly(model, [3, 4], reply) for reply in replies]
-    assert loglikelihoods(model, [3, 4], replies, 2) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_question_with_several_right_answers_has_every_set_as_candidate() -> None:
@@ -145,20 +101,14 @@ def test_a_candidates_likelihood_includes_the_token_that_ends_the_reply(
     reply = [*prompts.text_ids(tokenizer, "The heart"), tokenizer.eos_token_id]
     first = row["candidates"][0]
     assert first["tokens"] == len(reply)
-    assert first["logprob"] == pytest.approx(plainly(network, prompt, reply), abs=1e-3)
+    assert first["logprob"] == pytest.approx(plainly(network, prompt, [reply])[0], abs=1e-3)
 
 
 def test_the_protocol_hides_options_and_divides_by_length(model: Path, tmp_path: Path) -> None:
     for normalise in ("tokens", "characters"):
         folder = tmp_path / normalise
         folder.mkdir()
-        protocol = Likelihood(
-            kind="likelihood",
-            system=None,
-            precision="float32",
-            options="hidden",
-            normalise=normalise,
-        )
+        protocol = SHOWN.model_copy(update={"options": "hidden", "normalise": normalise})
         row = next(read_rows(sat(model, folder, ASKED[:1], protocol) / "predictions.jsonl"))
         assert "kidney" not in row["prompt"]
         for each in row["candidates"]:

@@ -86,7 +86,12 @@ BY_KEY: dict[str, Any] = {
     "held_out": {0.0: 0.1},
     "replay": {0.0: 0.1},
     "stop_if_general_loss_rises_by": {None: 9.0},
+    "budget": {None: {"money": None, "tokens": 1000}},
+    "verify": {None: {"judges": ["smollm2"], "max_tokens": 50}},
     "options": {"hidden": "shown"},
+    "of": {"text": "letter"},
+    "template": {True: False},
+    "few_shot": {None: {"count": 1, "seed": 0}},
     "explain": {False: True},
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
 }
@@ -96,6 +101,7 @@ FIXED = {
     # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
     "sha256": "null for a path, and a URL is fetched",
     "kind": "the only value its section takes",
+    "version": "the only value its section takes",
     "objective": "changes together with the data, tested below",
     "fertility.everywhere.tokenizer": "there is one grown tokenizer",
     "models.reader.pack.general.corpus": "the only other corpus is its data",
@@ -135,6 +141,10 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 for name, evaluation in params["evaluations"].items()
                 if evaluation["exam"] == place[1]
             }
+        if key == "of":  # letters need what they stand for
+            wanted |= {".".join([*place[:-1], "options"]): "shown"}
+        if key == "template":  # no system turn without it
+            wanted |= {".".join([*place[:-1], "system"]): None}
         if key == "auto":
             wanted = {dotted: AUTO, ".".join([*place[:-1], "new_tokens"]): "auto"}
         if key == "method":

@@ -34,7 +34,7 @@ from residency.adapters import (
 from residency.adapters.fit import SPLITS, Draft, Unfit
 from residency.adapters.raw import Row, lookup
 from residency.files import sha256, write_rows
-from residency.records import Question, Rejected, write_ledger
+from residency.records import Kind, Question, Rejected, write_ledger
 from residency.section import Complaint, Section, known_kind, nearest, told_by_kind
 from residency.splits import Split, SplitByColumn, SplitByRatio, SplitOfficial, SplitWhole, deal
 
@@ -102,20 +102,25 @@ class Exam(Section):
         return self
 
 
-def unasked(adapter: Adapter) -> str | None:
-    """A kind of question that an adapter gives and no protocol can ask yet."""
+def kinds(adapter: Adapter) -> tuple[Kind, ...]:
+    """The kinds of question that an adapter can give."""
     match adapter:
         case mediq.MediQ():
-            return "progressive"
+            return ("progressive",)
         case ecnqa.EcnQA():
-            return "propositions"
-        case openstax.OpenStax() if "open" in adapter.exercises:
-            return "open"
+            return ("progressive",) if adapter.config == "dp" else ("single", "propositions")
+        case openstax.OpenStax():
+            several: tuple[Kind, ...] = (
+                ("single", "multiple") if "choice" in adapter.exercises else ()
+            )
+            return (*several, "open") if "open" in adapter.exercises else several
+        case pubmedqa.PubMedQA():
+            return ("judgement",)
         case tabular.Tabular() if adapter.fields.order is not None:
-            return "progressive"
-        case tabular.Tabular() if adapter.asks in ("propositions", "open"):
-            return adapter.asks
-    return None
+            return ("progressive",)
+        case tabular.Tabular() if adapter.asks != "choice":
+            return (adapter.asks,)
+    return ("single", "multiple")
 
 
 def examine(exam: Exam, out: Path) -> None:

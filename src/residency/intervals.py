@@ -14,7 +14,7 @@ def wilson(correct: int, questions: int, confidence: float) -> tuple[float, floa
 
 
 def paired_bootstrap(
-    differences: Sequence[int],
+    differences: Sequence[float],
     groups: Sequence[str],
     *,
     resamples: int,
@@ -23,8 +23,9 @@ def paired_bootstrap(
 ) -> tuple[float, float]:
     """Percentile interval of the mean difference between two models on the same questions.
 
-    `differences`: -1, 0 or 1 for each question; `groups`: its group. Whole groups are drawn, since
-    questions about one case are not independent (Miller 2024, arXiv 2411.00640).
+    `differences`: -1, 0 or 1 for each question, or any value whose mean's interval is wanted;
+    `groups`: its group. Whole groups are drawn, since questions about one case are not independent
+    (Miller 2024, arXiv 2411.00640).
     Groups of the same size and sum are interchangeable, so each resample only draws how often
     each such sort occurs: the bootstrap's distribution exactly, at a cost free of the exam's size.
     """

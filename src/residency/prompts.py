@@ -10,7 +10,7 @@ ids learned in training. Text from outside is tokenised as text only: a question
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -78,41 +78,58 @@ def lessons(
     return [(asked, told)]
 
 
-def prompt(tokenizer: Any, user: str, system: str | None) -> list[int]:
+def prompt(
+    tokenizer: Any,
+    user: str,
+    system: str | None,
+    *,
+    earlier: Sequence[tuple[str, str]] = (),
+    template: bool = True,
+) -> list[int]:
     """Ids of everything up to where the assistant's answer starts.
 
     `system`: what the system turn says; None leaves it to the chat template, which may put one of
-    its own.
+    its own. `earlier`: the conversation before, as user messages with their answers. `template`:
+    whether the chat template is used.
 
-    Models without a chat template are asked in the plain form "Question: ...\\nAnswer:".
+    Without it, and where a model has none, questions are asked in the plain form
+    "Question: ...\\nAnswer:".
     """
-    if tokenizer.chat_template is None:
-        form = f"Question: {SLOT}\nAnswer:"
-        before = opening(tokenizer)
+    if tokenizer.chat_template is None or not template:
+        told = f"Question:{SLOT}\nAnswer:{SLOT}\n\n" * len(earlier)
+        form = f"{told}Question:{SLOT}\nAnswer:"
+        before, space = opening(tokenizer), " "  # which belongs to the word behind it
     else:
-        form = _render(tokenizer, system, SLOT)
-        before = []
+        form = _render(tokenizer, system, SLOT, earlier=[(SLOT, SLOT)] * len(earlier))
+        before, space = [], ""
     around = form.split(SLOT)
-    if len(around) != 2:
+    texts = [*(text for turn in earlier for text in turn), user]
+    if len(around) != len(texts) + 1:
         raise Complaint(
             f"{tokenizer.name_or_path}: its chat template shows the user's message "
             f"{len(around) - 1} times, expected once; adopt a model with another template"
+            if not earlier
+            else f"{tokenizer.name_or_path}: its chat template shows {len(around) - 1} of "
+            f"{len(texts)} messages; ask without examples and earlier answers, or set template to "
+            "false"
         )
-    head, tail = around
-    return before + _ids(tokenizer, head) + text_ids(tokenizer, user) + _ids(tokenizer, tail)
+    ids = before + _ids(tokenizer, around[0])
+    for text, after in zip(texts, around[1:], strict=True):
+        ids += text_ids(tokenizer, space + text) + _ids(tokenizer, after)
+    return ids
 
 
-def reply(tokenizer: Any, assistant: str) -> list[int]:
+def reply(tokenizer: Any, assistant: str, *, template: bool = True) -> list[int]:
     """Ids of the assistant's answer and of what stops it."""
-    if tokenizer.chat_template is None:
-        return [*text_ids(tokenizer, " " + assistant), *stop(tokenizer)]
+    if tokenizer.chat_template is None or not template:
+        return [*text_ids(tokenizer, " " + assistant), *stop(tokenizer, template=template)]
     return [*text_ids(tokenizer, assistant), *stop(tokenizer)]
 
 
-def stop(tokenizer: Any) -> list[int]:
+def stop(tokenizer: Any, *, template: bool = True) -> list[int]:
     """What the chat template puts after an assistant's turn; else the end-of-text token."""
     after = ""
-    if tokenizer.chat_template is not None:
+    if tokenizer.chat_template is not None and template:
         after = _render(tokenizer, None, "?", SLOT).rpartition(SLOT)[2].strip()
     return _ids(tokenizer, after) or [tokenizer.eos_token_id]
 
@@ -185,10 +202,14 @@ def _render(
     user: str,
     assistant: str | None = None,
     *,
+    earlier: Sequence[tuple[str, str]] = (),
     generation: bool = True,
 ) -> str:
     """The chat template around a user's message; to be answered, or with the assistant's."""
     turns = [] if system is None else [{"role": "system", "content": system}]
+    for asked, answered in earlier:
+        turns.append({"role": "user", "content": asked})
+        turns.append({"role": "assistant", "content": answered})
     turns.append({"role": "user", "content": user})
     if assistant is not None:
         turns.append({"role": "assistant", "content": assistant})

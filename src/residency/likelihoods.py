@@ -1,0 +1,218 @@
+"""likelihoods: how probable replies are after a prompt, for many questions at once.
+
+    common   question   replies as a tree
+    system │ Which ...? ├─ the ─┬─ heart
+           │            │       └─ lungs       each token sees the prompt and its own branch
+           │            └─ blood
+
+A question is one row: its prompt once, then the tree of its replies, in which equal beginnings are
+one branch; a mask keeps the branches apart. What all prompts begin with is computed once and its
+keys and values are shared. Rows of about the same length run together. The output layer is computed
+only where a reply's token is foretold. (Tree attention as in SpecInfer, Miao et al. 2023, arXiv
+2305.09781, section 4.)
+
+Not every network can be asked this way: one with a recurrent state, with positions that cannot be
+told, or with a window shorter than the row, would see the branches mixed. The longest row is
+therefore compared with the plain computation first, and where the two differ all are computed
+plainly.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+BRANCHES = 512  # tokens of a row's tree; more replies are put into further rows of the question
+BATCH = {"cpu": 1024, "cuda": 32768}
+"""Tokens that run at once, padding and what is common included."""
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.25}
+"""Nats per reply by which tree and plain computation may differ through rounding."""
+
+Asked = tuple[Sequence[int], Sequence[Sequence[int]]]
+"""Ids of a prompt, and of each reply to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A question's prompt and a tree over some of its replies, all but their last tokens."""
+
+    question: int
+    prompt: tuple[int, ...]  # without what is common to all
+    tokens: list[int]  # of the tree, parents first
+    parents: list[int]  # of each token; -1 is the end of the prompt
+    depths: list[int]  # from 1
+    wanted: list[tuple[int, list[tuple[int, int]]]]  # reply: (token it follows, its own token) ...
+
+
+def loglikelihoods(
+    network: Any, asked: Sequence[Asked], batch: int | None = None
+) -> list[list[float]]:
+    """Log-probability in nats of each reply, all of its tokens, after its prompt.
+
+    `batch`: how many tokens run at once, else what the device takes; it changes nothing but time
+    and memory (and rounding, in the sixth digit). Prompts and replies must not be empty.
+    """
+    if not asked:
+        return []
+    common = _common([prompt for prompt, _ in asked])
+    rows = [
+        row
+        for number, (prompt, replies) in enumerate(asked)
+        for row in _rows(number, tuple(prompt[common:]), replies)
+    ]
+    rows.sort(key=lambda row: (-len(row.prompt) - len(row.tokens), row.question))
+    found: list[list[float]] = [[0.0] * len(replies) for _, replies in asked]
+    import torch
+
+    with torch.inference_mode():
+        cache = _prefill(network, asked[0][0][:common]) if common else None
+        if not _agree(network, asked, rows[0], cache, common):
+            return [plainly(network, prompt, replies) for prompt, replies in asked]
+        for some in _batches(rows, batch or BATCH[network.device.type], common):
+            for row, sums in zip(some, _scored(network, some, cache, common), strict=True):
+                for (reply, _), value in zip(row.wanted, sums, strict=True):
+                    found[row.question][reply] = value
+    return found
+
+
+def _common(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with, leaving each at least its last."""
+    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
+    pairs = enumerate(zip(first, last, strict=False))
+    shared = next((at for at, (one, other) in pairs if one != other), len(first))
+    return min([shared, *(len(prompt) - 1 for prompt in prompts)])
+
+
+def _rows(question: int, prompt: tuple[int, ...], replies: Sequence[Sequence[int]]) -> list[Row]:
+    """The rows of one question: replies in order of their tokens, cut where a tree is full."""
+    rows: list[Row] = []
+    nodes: dict[tuple[int, ...], int] = {}
+    for number in sorted(range(len(replies)), key=lambda i: tuple(replies[i])):
+        reply = tuple(replies[number])
+        new = sum(reply[:end] not in nodes for end in range(1, len(reply)))
+        if not rows or (rows[-1].tokens and len(rows[-1].tokens) + new > BRANCHES):
+            rows.append(Row(question, prompt, [], [], [], []))
+            nodes = {(): -1}
+        row, wanted = rows[-1], []
+        for end, token in enumerate(reply):
+            wanted.append((nodes[reply[:end]], token))
+            if end + 1 < len(reply) and reply[: end + 1] not in nodes:
+                row.parents.append(nodes[reply[:end]])
+                nodes[reply[: end + 1]] = len(row.tokens)
+                row.tokens.append(token)
+                row.depths.append(end + 1)
+        row.wanted.append((number, wanted))
+    return rows
+
+
+def _batches(rows: Sequence[Row], batch: int, common: int) -> Iterator[list[Row]]:
+    """Rows in order, as many at once as stay within `batch` tokens, at least one."""
+    some: list[Row] = []
+    for row in rows:
+        prompt = max(len(each.prompt) for each in [*some, row])
+        tree = max(len(each.tokens) for each in [*some, row])
+        if some and (len(some) + 1) * (common + prompt + tree) > batch:
+            yield some
+            some = []
+        some.append(row)
+    if some:
+        yield some
+
+
+def _prefill(network: Any, ids: Sequence[int]) -> Any:
+    """Keys and values of what all prompts begin with."""
+    import torch
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    start = torch.tensor([list(ids)], device=network.device)
+    network(start, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
+
+
+def _scored(network: Any, rows: Sequence[Row], cache: Any, common: int) -> list[list[float]]:
+    """The replies' log-probabilities of each row, in the order in which it wants them."""
+    import numpy as np
+    import torch
+
+    before = max(len(row.prompt) for row in rows)
+    width = before + max(len(row.tokens) for row in rows)
+    ids = np.zeros((len(rows), width), dtype=np.int64)
+    positions = np.zeros((len(rows), width), dtype=np.int64)
+    seen = np.zeros((len(rows), width, common + width), dtype=bool)
+    seen[:, np.arange(width), common + np.arange(width)] = True  # padding sees itself, not nothing
+    seen[:, :, :common] = True
+    for number, row in enumerate(rows):
+        start, end = before - len(row.prompt), before + len(row.tokens)
+        ids[number, start:end] = [*row.prompt, *row.tokens]
+        positions[number, start:before] = common + np.arange(len(row.prompt))
+        positions[number, before:end] = common + len(row.prompt) - 1 + np.array(row.depths, int)
+        own = seen[number, :, common:]
+        own[start:before, start:before] = np.tri(len(row.prompt), dtype=bool)
+        own[before:end, start:before] = True
+        for node, parent in enumerate(row.parents):
+            if parent >= 0:
+                own[before + node, before:] |= own[before + parent, before:]
+    device, kind = network.device, network.dtype
+    mask = torch.zeros(seen.shape, dtype=kind)
+    mask.masked_fill_(~torch.from_numpy(seen), torch.finfo(kind).min)
+    shared = None
+    if cache is not None:
+        shared = copy.deepcopy(cache)
+        shared.batch_repeat_interleave(len(rows))
+    logits = network(
+        torch.from_numpy(ids).to(device),
+        attention_mask=mask[:, None].to(device),
+        position_ids=torch.from_numpy(positions).to(device),
+        past_key_values=shared,
+        use_cache=shared is not None,
+        logits_to_keep=width - before + 1,
+    ).logits
+    places = [
+        (number, after + 1, token)
+        for number, row in enumerate(rows)
+        for _, wanted in row.wanted
+        for after, token in wanted
+    ]
+    at, after, token = (torch.tensor(each, device=device) for each in zip(*places, strict=True))
+    totals = torch.stack([row.float().logsumexp(-1) for row in logits])
+    each = (logits[at, after, token].float() - totals[at, after]).double().tolist()
+    steps = iter(each)
+    return [[sum(next(steps) for _ in wanted) for _, wanted in row.wanted] for row in rows]
+
+
+def _agree(network: Any, asked: Sequence[Asked], row: Row, cache: Any, common: int) -> bool:
+    """Whether the tree of the longest row gives what the plain computation gives."""
+    known = inspect.signature(network.forward).parameters
+    if getattr(network, "_is_stateful", False) or "position_ids" not in known:
+        return False
+    reply = max(row.wanted, key=lambda each: len(each[1]))[0]
+    prompt, replies = asked[row.question]
+    (plain,) = plainly(network, prompt, [replies[reply]])
+    scored = dict(
+        zip(
+            (number for number, _ in row.wanted),
+            _scored(network, [row], cache, common)[0],
+            strict=True,
+        )
+    )
+    tolerance = TOLERANCE[str(network.dtype).removeprefix("torch.")]
+    return abs(plain - scored[reply]) <= tolerance * max(1.0, abs(plain) / 10)
+
+
+def plainly(network: Any, prompt: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:
+    """The definition: each reply after its prompt, by itself and whole."""
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for reply in replies:
+            ids = torch.tensor([[*prompt, *reply[:-1]]], device=network.device)
+            logits = network(ids, use_cache=False, logits_to_keep=len(reply)).logits[0].float()
+            tokens = torch.tensor(list(reply), device=network.device)
+            logprobs = logits[range(len(reply)), tokens] - logits.logsumexp(-1)
+            found.append(float(logprobs.double().sum()))
+    return found

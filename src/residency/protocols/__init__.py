@@ -1,0 +1,1 @@
+"""Protocols: how a model is asked an exam, one module each."""
