@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from project import Project, tiny_project
+from project import Project, made_project, tiny_project
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = tiny_project(tmp_path_factory.mktemp("built") / "project")
     project.snakemake("eval")
     project.commit("built")
+    return project
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A tiny project with every artifact, in seconds; do not change it."""
+    return made_project(tmp_path_factory.mktemp("made") / "project")
+
+
+@pytest.fixture
+def mine(made: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it to do anything with, and the folder that commands are typed in."""
+    project = copied(made, tmp_path / "project")
+    monkeypatch.chdir(project.root)
     return project
 
 

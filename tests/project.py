@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import csv
+import importlib
+import inspect
 import json
 import os
 import re
@@ -12,12 +14,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import pytest
 from ruamel.yaml import YAML
 from tiny import tiny_model
 
-from residency import declaration, graph
+from residency import commands, declaration, graph
+from residency.card import write_card
+from residency.files import building, write_json, write_rows
 
 REPOSITORY = Path(__file__).parents[1]
 PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")
@@ -212,3 +217,67 @@ def tiny_project(root: Path) -> Project:
     project.declare(tiny_params())
     project.commit("declared")
     return project
+
+
+def made_project(root: Path) -> Project:
+    """A tiny project with every artifact, made in this process in seconds and told to DVC.
+
+    Its trained models are copies of the tiny one. Only Snakemake's records of runs are missing.
+    """
+    project = tiny_project(root)
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        declared = declaration.load(Path("params.yaml"))
+        for stage in graph.stages(declared):
+            with building(stage.out) as out:
+                _make(declared, stage, out)
+    finally:
+        os.chdir(before)
+    project.run("dvc", "commit", "-q", "--force")
+    project.commit("made")
+    return project
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command line ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
+    """What `residency WORDS` says in this folder."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        commands.main(words)
+    told = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    assert "Traceback" not in told.err
+    return Said(end.value.code, told.out, told.err)
+
+
+def _make(declared: declaration.Declaration, stage: graph.Stage, out: Path) -> None:
+    """Write a stage's artifact as its command would, but train nothing."""
+    if stage.step == "train":
+        shutil.copytree("data/raw/tiny", out, dirs_exist_ok=True)
+        shutil.copytree("data/raw/tiny", out / "checkpoints/50")
+        write_card(out, {"base_model": "smollm2"}, "A trained model", ["Not really."])
+        write_rows(out / "log.jsonl", [{"step": 1, "loss": 2.0, "bits_per_byte": 1.0}])
+        write_json(out / "training.json", {"steps": 1, "tokens": 1000, "parameters": 10_000})
+        return
+    step = getattr(importlib.import_module(f"residency.{stage.step}"), stage.step)
+    values: Any = declared
+    for key in stage.section.split("."):
+        values = values[key] if isinstance(values, dict) else getattr(values, key)
+    hints, given = get_type_hints(step), dict[str, Any](stage.inputs)
+    for name in list(inspect.signature(step).parameters)[1:-1]:
+        if name == "name":
+            given[name] = stage.section.rpartition(".")[2]
+        elif hints[name] != list[Path]:
+            given[name] = given[name][0] if given.get(name) else None
+        else:
+            given.setdefault(name, [])
+    step(values, **given, out=out)

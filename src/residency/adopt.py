@@ -81,7 +81,7 @@ def adopt(weights: Adoptable, out: Path) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     front: dict[str, str] = {}
     if isinstance(weights, PackageWeights):
-        model, tokenizer = _from_gguf(_in_package(weights))
+        model, tokenizer = _from_gguf(in_package(weights))
         front |= _licence(weights.package)
         what = (
             f"A de-quantised copy of {quoted(weights.file)}: its weights are those of the "
@@ -133,7 +133,7 @@ def _named(weights: PackageWeights | LocalWeights | HubWeights) -> str:
     return ", ".join(f"{key} {value}" for key, value in weights.canonical().items())
 
 
-def _in_package(weights: PackageWeights) -> Path:
+def in_package(weights: PackageWeights) -> Path:
     """The declared file of an installed package, its digest checked."""
     try:
         files = importlib.metadata.files(weights.package) or []

@@ -21,6 +21,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -65,13 +66,51 @@ def align(stages: list[Stage]) -> None:
 
 def changed() -> set[str]:
     """Names of the stages that DVC calls changed: by content, parameters, code or command."""
+    with _asked() as repo:
+        return set(repo.status())
+
+
+def status() -> dict[str, list[Any]]:
+    """Why each changed stage is, in DVC's words: {stage: [{"changed deps": {path: "new"}}, ...]}.
+
+    One whose result DVC has kept from an earlier time has "kept" among these: it will be put back
+    and not computed, if what it reads stays as it is.
+    """
+    with _asked() as repo:
+        found: dict[str, list[Any]] = repo.status()
+        for stage in repo.index.stages:
+            if stage.addressing in found and _kept(repo, stage):
+                found[stage.addressing].append("kept")
+        return found
+
+
+def _kept(repo: Repo, stage: Any) -> bool:
+    """Whether DVC has what this stage would write: from now, or from a run with the same inputs.
+
+    As dvc.stage.cache.StageCache.restore decides it, without restoring.
+    """
+    from dvc.exceptions import DvcException
+
+    runs = repo.stage_cache
+    with contextlib.suppress(DvcException):  # an input is not there yet
+        if stage.changed_stage() or not stage.deps_cached():
+            stage.save_deps()
+            kept = runs._load(stage)
+            return bool(kept) and bool(runs._create_stage(kept).outs_cached())
+        return bool(stage.outs_cached())
+    return False
+
+
+@contextlib.contextmanager
+def _asked() -> Iterator[Repo]:
+    """DVC, as `dvc --wait-for-lock status` asks it. Raises Complaint where it cannot tell."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        with Repo(_wait_for_lock=True) as repo:  # as `dvc --wait-for-lock status` does
+        with Repo(_wait_for_lock=True) as repo:
             _forget_the_dead(repo)
-            return set(repo.status())
+            yield repo
     except DvcException as error:
         raise Complaint(f"dvc status failed: {error}") from None
 
@@ -109,7 +148,7 @@ def _clear_the_dead() -> None:
     """
     left = list((STATE / "locks").glob("*"))
     told: set[int] = set()
-    while left and (jobs := _at_work()):
+    while left and (jobs := at_work()):
         for pid in sorted(jobs.keys() - told):
             told.add(pid)
             print(
@@ -147,7 +186,7 @@ def _lives(process: dict[str, Any]) -> bool:
     return False
 
 
-def _at_work() -> dict[int, str]:
+def at_work() -> dict[int, str]:
     """The processes in this folder that are a job, DVC's part or the step itself, by number."""
     found = {}
     for process in psutil.process_iter():
