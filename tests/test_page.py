@@ -115,9 +115,9 @@ def test_questions_are_found_by_words_and_by_who_was_right(browser: Any, report:
     assert told() == f"{sum(only)} of 400 questions"
     page.select_option("#model", label="whatever the answers")
     page.fill("#words", "SURGERY question 17")
-    expects(page, r"4 of 400")
+    expects(page, r"3 of 400")
     ids = page.locator("#found summary .count").all_inner_texts()
-    assert set(ids) <= {f"q{number}" for number in range(400) if "17" in str(number)}
+    assert sorted(ids) == ["q171", "q175", "q179"]
     page.locator("#found summary").first.click()
     assert "the portal vein" in page.inner_text("#found details")
     page.fill("#words", "no such words")
