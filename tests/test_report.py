@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 from project import REPOSITORY
+from ruamel.yaml import YAML
 
-from residency.files import read_json, write_json, write_rows
+from residency.adapters.pubmedqa import PubMedQA
+from residency.files import read_json, read_rows, write_json, write_rows
+from residency.published import published
 from residency.records import Question, Rejected, write_ledger
 from residency.report import Report, report
 from residency.section import Complaint
@@ -50,7 +53,7 @@ def sit(
                 "answer": [answer],
                 "right": [right],
                 "correct": answer == right,
-                **({"generated": said} if said else {}),
+                **({"said": said} if said else {}),
             }
         )
     folder.mkdir(parents=True)
@@ -440,3 +443,100 @@ def test_scores_along_a_training_are_drawn_from_its_parents_to_its_own(tmp_path:
         "along its training"
         not in (written(tmp_path / "none", **build(tmp_path / "other")) / "report.html").read_text()
     )
+
+
+def leak(question: str, document: str) -> dict[str, Any]:
+    """A ledger's row of a passage that held a question."""
+    detail = f"{question}: stem and options (0.97): exam “Which …?”, text “which …”"
+    return {"id": document, "reason": "in exam", "detail": detail, "item": {"text": "which …"}}
+
+
+def test_the_part_of_an_exam_that_no_raw_text_held_is_scored_by_itself(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    assert "clean part" not in (written(tmp_path / "no", **inputs) / "report.html").read_text()
+    folder = tmp_path / "build/corpora/textbook"  # which params.yaml keeps from finals' exam
+    ledger(folder, {"documents": 3}, {}, "")
+    rows = [leak("q1", "a"), leak("q5", "b"), leak("q1", "c"), leak("elsewhere", "d")]
+    rows[0]["detail"] += "\n" + rows[1]["detail"].replace("q5", "q7")  # two in one passage
+    write_rows(folder / "rejected.jsonl", rows)
+    write_json(folder / "counts.json", {"kept": {"documents": 3}, "rejected": {"in exam": 4}})
+    inputs["ledgers"].append(folder)
+    html = (written(tmp_path, **inputs) / "report.html").read_text()
+    assert "3 of its 400 questions were found in the raw text of textbook" in html
+    answers = read_rows(tmp_path / "build/evaluations/finals/resident/predictions.jsonl")
+    left = [row["correct"] for row in answers if row["id"] not in ("q1", "q5", "q7")]
+    assert f"clean part: {100 * sum(left) / 397:.1f} %" in html
+
+
+def test_an_exam_that_was_searched_for_and_not_found_is_said_to_be_clean(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    ledger(tmp_path / "build/corpora/textbook", {"documents": 3}, {}, "")
+    inputs["ledgers"].append(tmp_path / "build/corpora/textbook")
+    html = (written(tmp_path, **inputs) / "report.html").read_text()
+    assert "None of its questions was found in the raw text of textbook" in html
+
+
+def test_the_first_section_says_in_words_whether_it_worked(out: Path, tmp_path: Path) -> None:
+    def verdict(folder: Path) -> str:
+        html = (folder / "report.html").read_text()
+        part = html[html.index('id="verdict"') : html.index('id="results"')]
+        return " ".join(Page(f"<p {part}").text.split())
+
+    assert verdict(out).startswith("Did it work? Yes. finals")
+    assert "points more than base (" in verdict(out)
+    inputs = build(tmp_path / "build")
+    for model in ("same", "alone"):
+        sit(tmp_path / "build/evaluations" / model / "base", 60, 0.4)
+        inputs["evaluations"].append(tmp_path / "build/evaluations" / model / "base")
+    sit(tmp_path / "build/evaluations/same/resident", 60, 0.4)
+    inputs["evaluations"].append(tmp_path / "build/evaluations/same/resident")
+    told = verdict(written(tmp_path, **inputs))
+    assert (
+        "Yes on finals and cases; not to be told from chance on same; "
+        "nothing to compare with on alone." in told
+    )
+    assert "that may be chance" in told
+    assert "No other model sat this" in told
+
+
+def test_what_a_model_wrote_is_told_with_its_cost(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    folder = tmp_path / "build/questions/drills"
+    replies = [
+        {"model": "big-1", "prompt_tokens": 500, "reply_tokens": 100, "cost": 0.5, "seconds": 3.1},
+        {"model": "big-1", "prompt_tokens": 700, "reply_tokens": 200, "cost": "0.25"},
+        {"asked": "judge", "refused": "over and over"},
+    ]
+    write_rows(folder / "replies.jsonl", replies)
+    counts = read_json(folder / "counts.json")
+    asked = {"currency": "USD", "stopped_by_budget": True}
+    write_json(folder / "counts.json", counts | {"asked": asked})
+    html = (written(tmp_path, **inputs) / "report.html").read_text()
+    section = Page(html[html.index('id="written"') : html.index('id="dropped"')]).text
+    assert "big-121,2003000.750.09375" in section.replace("\n", "")
+    assert "judge1–––" in section
+    assert "Money USD" in section
+    assert "budget was spent" in section
+    assert "3.1" not in section  # no seconds on the page
+
+
+def test_published_scores_stand_beside_ours_with_their_source() -> None:
+    exam = PubMedQA(kind="pubmedqa", setting="reasoning-required", fold=None)
+    found = published(exam, "test", 500)
+    assert found is not None
+    assert (found["rows"][4]["name"], found["rows"][4]["accuracy"]) == ("AntGLM-Med-10B", 80.6)
+    assert found["ours"] is None
+    other = published(exam, "dev", 50)
+    assert other is not None
+    assert other["ours"] == "50 of dev"
+    reading = published(PubMedQA(kind="pubmedqa", setting="reasoning-free", fold=None), "test", 500)
+    assert reading is not None
+    assert reading["rows"] == [{"name": "Human", "accuracy": 90.4}]
+
+
+def test_every_published_score_is_named_and_a_percentage() -> None:
+    known = YAML(typ="safe").load(REPOSITORY / "src/residency/published.yaml")
+    assert set(known) >= {"cmexam"}
+    for each in known.values():
+        assert each["source"]
+        assert all(row["name"] and 0 < row["accuracy"] < 100 for row in each["rows"])

@@ -18,7 +18,7 @@ from residency.results import Row, Sitting
 LONGEST = 2000
 """Characters shown of one text: a case, an option, what a model said."""
 
-SAID = ("generated", "reply", "said", "text")
+SAID = ("said", "explained")
 """Keys of predictions.jsonl under which a protocol may keep what a model wrote."""
 
 

@@ -173,7 +173,8 @@ def written(folder: Path) -> dict[str, Any]:
         "kept": counts["kept"],
         "rejected": rejected,
         "share": counts["kept"]["questions"] / max(1, counts["kept"]["questions"] + rejected),
-        "totals": _numbers({key: each for key, each in counts.items() if key != "kept"}),
+        "currency": counts.get("asked", {}).get("currency") or "",
+        "stopped": bool(counts.get("asked", {}).get("stopped_by_budget")),
         "examples": dict(sorted(examples.items())),
         "cost": _cost(folder / "replies.jsonl"),
     }
@@ -195,17 +196,15 @@ def _example(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cost(path: Path) -> dict[str, Any] | None:
-    """Replies, tokens and money by model, in the order of their names; None without a model."""
-    if not path.exists():
-        return None
+def _cost(path: Path) -> dict[str, dict[str, float]]:
+    """Replies, tokens and money by model, in the order of their names; none without a model."""
     found: dict[str, dict[str, float]] = {}
-    for row in read_rows(path):
-        tally = found.setdefault(str(row.get("model", "")), {"replies": 0})
+    for row in read_rows(path) if path.exists() else ():
+        tally = found.setdefault(str(row.get("model") or row.get("asked") or "?"), {"replies": 0})
         tally["replies"] += 1
         for key in ("prompt_tokens", "reply_tokens", "cost"):
-            if isinstance(row.get(key), int | float):
-                tally[key] = tally.get(key, 0) + row[key]
+            if row.get(key) is not None:
+                tally[key] = tally.get(key, 0) + float(row[key])
     return dict(sorted(found.items()))
 
 

@@ -41,6 +41,7 @@ from residency.results import (
     clean,
     compared,
     headline,
+    others,
     sitting,
     verdict,
 )
@@ -190,6 +191,7 @@ def _result(
         ),
         "along": _along(name, sat, declared),
         "labels": by_label(sat, report.confidence),
+        "others": others(sat),
         "clean": _clean(name, sat, report, declared, ledgers),
         "published": evaluation
         and exam

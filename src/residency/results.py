@@ -32,6 +32,9 @@ NO_READING = {
 }
 """Baselines that read no question, by their name in scores.json."""
 
+LONE = ("unparsed", "calibration_error")
+"""Figures of scores.json that have no interval."""
+
 Row = dict[str, Any]
 
 
@@ -255,4 +258,16 @@ def by_label(sat: Sequence[Sitting], confidence: float) -> dict[str, dict[str, A
                 for value in sorted(kept)
             },
         }
+    return found
+
+
+def others(sat: Sequence[Sitting]) -> dict[str, dict[str, dict[str, float]]]:
+    """What else scores.json tells of each model: {score: {model: {value, and low and high}}}."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for each in sat:
+        for name, value in each.scores.items():
+            if isinstance(value, dict) and isinstance(value.get("value"), int | float):
+                found.setdefault(name, {})[each.model] = value
+            elif name in LONE and isinstance(value, int | float):
+                found.setdefault(name, {})[each.model] = {"value": value}
     return found
