@@ -14,6 +14,7 @@ from test_report import build, ledger, sit, written
 
 from residency.diff import Change, Changes, differing, section, told
 
+METRICS = ("metrics", "differences", "counts")
 STAGES = {
     "report": "build/report",
     "clean-textbooks": "build/corpora/textbooks",
@@ -39,7 +40,8 @@ def recorded(project: Project, skill: float, dropped: int, epochs: int) -> None:
     report = "build/report"
     stages = {name: {"cmd": "false", "outs": [out]} for name, out in STAGES.items()}
     YAML().dump(
-        {"stages": stages, "metrics": [f"{report}/metrics.json"]}, project.root / "dvc.yaml"
+        {"stages": stages, "metrics": [f"{report}/{name}.json" for name in METRICS]},
+        project.root / "dvc.yaml",
     )
     project.run("dvc", "commit", "--force", "--quiet")
     project.commit(f"{skill}")
@@ -86,6 +88,9 @@ def test_the_same_scores_stand_in_dvc_metrics(project: Project) -> None:
     for place, each in changed.items():
         assert f"{place}: {each['old']:.6g} → {each['new']:.6g}" in out
     assert out.count("finals.") == len(changed)
+    others = json.loads(done.stdout)
+    assert others["build/report/counts.json"]["corpora.textbooks.dropped"]["new"] == 5
+    assert "finals.resident.base.points" in others["build/report/differences.json"]
 
 
 def test_the_revision_that_is_here_differs_in_nothing(project: Project) -> None:

@@ -185,7 +185,7 @@ def verdict(
     against = next(
         (d for d in differences if d.model == last.model and d.against == sat[0].model), None
     )
-    blind = {key: 100 * last.scores["baselines"].get(key, 0.0) for key in NO_READING}
+    blind = {key: 100 * (last.scores["baselines"].get(key) or 0.0) for key in NO_READING}
     best = max(blind, key=lambda key: blind[key])
     outcome: Literal["better", "worse", "open", "alone"] = "alone"
     if against is not None:
@@ -197,7 +197,7 @@ def verdict(
         score=last.score,
         difference=against,
         base=against is not None and made_from(last.model, against.against),
-        guess=(NO_READING[best], blind[best]) if last.score.low <= blind[best] else None,
+        guess=(NO_READING[best], blind[best]) if last.score.low <= blind[best] > 0 else None,
     )
 
 
