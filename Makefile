@@ -32,7 +32,7 @@ format: $(READY)
 generate: $(READY)
 	python -m residency.declaration
 	python -m residency.graph
-	python -m residency.charts
+	python -m residency.drawing
 
 $(READY): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "residency needs Python 3.11 or later; to name one: make PYTHON=python3.12 eval")'

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from residency.intervals import mcnemar, paired_bootstrap, wilson
+from residency.intervals import holm, mcnemar, paired_bootstrap, wilson
 
 
 def test_wilson_agrees_with_a_published_example() -> None:
@@ -52,3 +52,11 @@ def test_mcnemar_counts_only_questions_on_which_the_models_differ() -> None:
     assert mcnemar(0, 0) == 1
     assert mcnemar(5, 5) == 1
     assert mcnemar(0, 6) == pytest.approx(2 * 0.5**6)
+
+
+def test_holm_corrects_as_in_the_books() -> None:
+    # Holm's step-down: 4 * 0.005, 3 * 0.01, 2 * 0.03, then never less than the one before
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.04]) == [0.04]
+    assert holm([]) == []

@@ -179,12 +179,12 @@ def _shards(paths: Sequence[Path], work: Path) -> Iterator[_Shard]:
 
 
 def _leaked(paragraphs: Sequence[str], exams: Index) -> list[Problem | None]:
-    """What of an exam each paragraph of a document holds."""
-    found: list[Problem | None] = [None] * len(paragraphs)
+    """What of an exam each paragraph of a document holds, one line for each question."""
+    held: list[list[str]] = [[] for _ in paragraphs]
     for leak in leaks(paragraphs, exams):
         for place in leak.paragraphs:
-            found[place] = found[place] or ("in exam", leak.detail)
-    return found
+            held[place].append(leak.detail)
+    return [("in exam", "\n".join(details)) if details else None for details in held]
 
 
 @cache

@@ -27,7 +27,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
@@ -118,6 +118,12 @@ class Leak:
             f"{self.question}: {self.what} ({self.score:.2f}): exam “{self.exam}”, "
             f"text “{self.passage}”"
         )
+
+
+def questions_in(details: str) -> list[str]:
+    """The questions that leaked, out of a ledger's details: one `Leak.detail` on each line."""
+    what = "|".join(get_args(What))
+    return re.findall(rf"^(.*?): (?:{what}) \(\d\.\d\d\): exam “", details, flags=re.MULTILINE)
 
 
 class Words(NamedTuple):

@@ -354,7 +354,7 @@ def described(declaration: Declaration) -> dict[str, Any]:
         for stage in stages(declaration)
     }
     report = _artifact("report")
-    metrics = [f"{report}/metrics.json"]
+    metrics = [f"{report}/{name}.json" for name in ("metrics", "differences", "counts")]
     accuracy = {"x": "accuracy", "y": "model", "template": "bar_horizontal"}
     plots: list[dict[str, Any]] = [{f"{report}/plots/accuracy.csv": accuracy}]
     for name, model in declaration.models.items():

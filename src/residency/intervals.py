@@ -1,4 +1,4 @@
-"""How sure a score is: Wilson's interval, the paired bootstrap and McNemar's exact test."""
+"""How sure a score is: Wilson's interval, the paired bootstrap, McNemar's exact test and Holm's."""
 
 from __future__ import annotations
 
@@ -47,3 +47,16 @@ def mcnemar(won: int, lost: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Each p corrected for how many there are (Holm 1979, Scand. J. Stat. 6:65), in their order.
+
+    Below alpha, each is significant while the chance that any one of them is so by luck alone
+    stays at most alpha, however they depend on each other.
+    """
+    corrected, least = [1.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda each: ps[each])):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = least
+    return corrected
