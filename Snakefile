@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from residency import declaration, devices, freshness, graph
+from residency import declaration, devices, endpoint, freshness, graph
 from residency.section import Complaint, nearest
 
 try:

@@ -25,11 +25,11 @@ import numpy as np
 from grow import _CNXML, DATA, ET
 
 from residency.blocks import Blocks, collate
-from residency.devices import large_pages
 from residency.embeddings import Embeddings, grow
 from residency.extend import Tokenizer, extend
 from residency.files import read_json, write_json
 from residency.pack import Pack, pack
+from residency.step import prepare_cpu
 from residency.train import Train, fit
 
 PIECES, STEPS, LENGTH = 2048, 200, 256
@@ -165,7 +165,7 @@ def bits_per_byte(model: Any, folder: Path) -> float:
 
 def measure(model: Path, folder: Path, name: str, seed: int, rate: float) -> dict[str, Any]:
     """Train 200 steps from one start and measure before and after."""
-    large_pages()
+    prepare_cpu()
     import torch
     from transformers import AutoModelForCausalLM, set_seed
 

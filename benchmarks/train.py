@@ -212,9 +212,9 @@ def leaks(trainer: Any) -> bool:
 def one(name: str, model_folder: Path, given: Path, step: int) -> dict[str, Any]:
     """Train one of PEERS on conversations given as JSON; what was measured."""
     if name == "ours":
-        from residency.devices import large_pages
+        from residency.step import prepare_cpu
 
-        large_pages()
+        prepare_cpu()
     import torch
     import transformers
     from transformers import AutoModelForCausalLM

@@ -25,10 +25,11 @@ def one_of(step):
 
 
 def told_how():
-    """A profile's `config` as environment variables: how models are trained, never what."""
+    """A profile's `config` as environment variables: how models train and are asked, never what."""
+    known = (*devices.VARIABLES, *endpoint.VARIABLES)
     for key, value in config.items():
-        if key not in devices.VARIABLES:
-            raise WorkflowError(f"config: unknown {key!r}; {nearest(key, devices.VARIABLES)}")
+        if key not in known:
+            raise WorkflowError(f"config: unknown {key!r}; {nearest(key, known)}")
         if not str(value).isdecimal():
             raise WorkflowError(f"config: {key} is a whole number, found {value!r}")
     return "".join(f"RESIDENCY_{key.upper()}={value} " for key, value in sorted(config.items()))

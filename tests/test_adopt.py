@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from tiny import tiny_model
 
+from residency import served
 from residency.adopt import HubWeights, LocalWeights, PackageWeights, adopt
 from residency.card import quoted, table
 from residency.section import Complaint
+from residency.served import Endpoint, Price
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SMOLLM2 = PackageWeights(
@@ -199,3 +201,25 @@ def test_the_default_models_gguf_becomes_a_model_that_knows_things(out: Path) ->
 def test_text_from_outside_stays_one_word_of_a_card() -> None:
     assert quoted("a\n# b`c") == "`` a # b`c ``"
     assert table(("x", "y"), [("path", "a|b")]).splitlines()[-1] == r"| path | `a\|b` |"
+
+
+def test_a_served_model_is_adopted_without_asking_it(out: Path) -> None:
+    endpoint = Endpoint(
+        url="https://nowhere.invalid/v1/",
+        model="large",
+        key="EXAMPLE_KEY",
+        price=Price(currency="USD", prompt=2.5, reply=10.0),
+        format="schema",
+        limit="max_tokens",
+    )
+    adopt(endpoint, out)
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "endpoint.json"]
+    assert served.endpoint(out) == endpoint
+    assert endpoint.url == "https://nowhere.invalid/v1"
+    card = (out / "README.md").read_text()
+    assert "EXAMPLE\\_KEY" in card or "EXAMPLE_KEY" in card
+    assert "2.5 and 10 USD" in card
+
+
+def test_a_folder_with_weights_is_not_served(tiny: Path) -> None:
+    assert served.endpoint(tiny) is None

@@ -60,7 +60,8 @@ def test_exercises_and_glossary_are_parts_of_their_own() -> None:
         ("exercises", "1. The one\n2. H2O"),
         ("exercises", "B"),
         ("exercises", "Why is it so?"),
-        ("glossary", "axon: a fibre\nsoma: the body"),
+        ("glossary", "axon: a fibre"),
+        ("glossary", "soma: the body"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -44,6 +45,76 @@ def setting(dotted: str, value: Any) -> Edit:
 def test_the_default_declaration_is_good(place: Path) -> None:
     loaded = declaration.load(place)
     assert loaded.at("models.reader.pack.data") == {"textbook": 1}
+
+
+SERVED = {
+    "url": "https://api.example.org/v1",
+    "model": "large",
+    "key": "EXAMPLE_KEY",
+    "price": {"currency": "USD", "prompt": 2.5, "reply": 10.0},
+    "format": "schema",
+    "limit": "max_tokens",
+}
+
+
+def test_a_served_model_is_a_folder_that_nothing_but_its_declaration_makes(place: Path) -> None:
+    params = YAML(typ="safe").load(place)
+    params["models"]["teacher"] = {"endpoint": SERVED}
+    YAML().dump(params, place)
+    stages = {each.name: each for each in graph.stages(declaration.load(place))}
+    assert stages["adopt-teacher"].command == (
+        "python -m residency.adopt models.teacher.endpoint build/models/teacher"
+    )
+    assert stages["adopt-teacher"].inputs == {}
+    assert Path("build/models/teacher") not in stages["report"].inputs["models"]
+
+
+@pytest.mark.parametrize(
+    ("use", "value"),
+    [
+        ("models.reader.from", "teacher"),
+        ("tokenizers.clinical.base", "teacher"),
+        ("evaluations.finals.models", ["smollm2", "teacher"]),
+        ("evaluations.finals.models", ["smollm2", "teacher@50%"]),
+    ],
+)
+def test_a_served_model_is_refused_where_weights_are_needed(
+    place: Path, use: str, value: Any
+) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["models"]["teacher"] = {"endpoint": SERVED}
+        set_at(params, use.split("."), value)
+
+    told = complaint(place, edit)
+    assert f"{use}: 'teacher" in told
+    assert "is a served model, without weights here" in told
+    assert "expected one of smollm2, reader, resident" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("url", "api.openai.com/v1", "expected an address such as"),
+        ("url", "ftp://example.org/v1", "expected an address such as"),
+        ("url", "https://user:secret@example.org/v1", "without user, password"),
+        ("url", "https://example.org/v1?key=secret", "a key belongs into an environment variable"),
+        ("key", "sk-canary-0123", "expected the name of an environment variable"),
+        ("price", {"currency": "dollar", "prompt": 1.0, "reply": 1.0}, "three letters"),
+        ("price", {"currency": "USD", "prompt": -1.0, "reply": 1.0}, "greater than or equal to 0"),
+        ("format", "xml", "'schema', 'object' or 'text'"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_and_secrets_are_not_repeated(
+    place: Path, key: str, value: Any, words: str
+) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["models"]["teacher"] = {"endpoint": {**SERVED, key: value}}
+
+    told = complaint(place, edit)
+    assert f"models.teacher.endpoint.{key}" in told
+    assert words in told
+    assert "canary" not in told
+    assert "secret" not in told
 
 
 @pytest.mark.parametrize(
@@ -332,3 +403,110 @@ def test_the_nearest_kept_checkpoint_is_named(place: Path) -> None:
     assert "did you mean 'resident@50%'? known: resident@25%, resident@50%" in complaint(
         place, edit
     )
+
+
+WRITER = {
+    "kind": "model", "model": "teacher", "how_many": {"single": 1}, "options": 4,
+    "passage_words": 100, "examples": {"exam": "boards", "count": 2}, "difficulty": None,
+    "language": None, "prompt": None, "temperature": 0.0, "max_tokens": 300, "seed": 0,
+}  # fmt: skip
+ENDPOINT = {
+    "url": "http://127.0.0.1:1/v1", "model": "m", "key": None, "price": None, "format": "schema",
+    "limit": "max_tokens",
+}  # fmt: skip
+USD = {"currency": "USD", "prompt": 1.0, "reply": 1.0}
+
+
+def by_model(**values: Any) -> Edit:
+    """Questions by a served model; `values` by dotted place within them, or at models.*."""
+
+    def edit(params: dict[str, Any]) -> None:
+        drills = params["questions"]["drills"]
+        drills["writer"] = copy.deepcopy(WRITER)
+        params["models"]["teacher"] = {"endpoint": dict(ENDPOINT)}
+        params["models"]["judge"] = {"endpoint": dict(ENDPOINT)}
+        for place, value in values.items():
+            within = params if place.startswith(("models.", "exams.")) else drills
+            set_at(within, place.split("."), value)
+
+    return edit
+
+
+def test_questions_by_a_served_model_are_declared(place: Path) -> None:
+    params = YAML(typ="safe").load(place)
+    verify = {"judges": ["judge", "smollm2"], "max_tokens": 99}
+    by_model(verify=verify, budget={"money": None, "tokens": 9})(params)
+    YAML().dump(params, place)
+    stages = {each.name: each for each in graph.stages(declaration.load(place))}
+    assert stages["write-drills"].command.endswith(
+        " --model build/models/teacher --judges build/models/judge build/models/smollm2"
+        " --examples build/exams/boards/train.jsonl"
+    )
+    needed = {each.name for each in graph.needed(stages["write-drills"], stages.values())}
+    assert {"adopt-teacher", "adopt-judge", "adopt-smollm2"} <= needed
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"writer.model": "techer"}, ["writer.model: there is no 'techer'", "'teacher'"]),
+        ({"writer.kind": "modle"}, ["writer", "'modle'", "did you mean 'model'"]),
+        ({"writer.how_many": {}}, ["writer.how_many: expected at least one"]),
+        ({"writer.how_many": {"singel": 1}}, ["writer.how_many", "'singel'"]),
+        ({"writer.how_many": {"single": 0}}, ["writer.how_many.single", "greater than or equal"]),
+        ({"writer.options": 2, "writer.how_many": {"multiple": 1}}, ["multiple needs 3 options"]),
+        (
+            {"writer.examples.exam": "bords"},
+            ["writer.examples.exam: there is no 'bords' in exams", "'boards'"],
+        ),
+        (
+            {"exams.boards.split": {"whole": "test"}},
+            ["questions.drills.writer.examples: exams.boards.split leaves train empty"],
+        ),
+        ({"writer.prompt": "none.jinja"}, ["writer.prompt: there is no 'none.jinja'"]),
+        ({"verify": {"judges": [], "max_tokens": 9}}, ["verify.judges: expected at least one"]),
+        (
+            {"verify": {"judges": ["judge", "judge"], "max_tokens": 9}},
+            ["verify.judges: 'judge' stands 2 times"],
+        ),
+        (
+            {"verify": {"judges": ["smolm2"], "max_tokens": 9}},
+            ["verify.judges: there is no 'smolm2' in models; did you mean 'smollm2'?"],
+        ),
+        ({"budget": {"money": 0.0, "tokens": None}}, ["budget.money", "greater than 0"]),
+        ({"budget": {"money": None, "tokens": 0}}, ["budget.tokens", "greater than or equal to 1"]),
+        ({"budget": {"money": None, "tokens": None}}, ["bounds neither money nor tokens"]),
+        (
+            {"budget": {"money": 1.0, "tokens": None}},
+            ["budget.money: what 'teacher' costs is not told", "models.teacher.endpoint.price"],
+        ),
+        (
+            {
+                "budget": {"money": 1.0, "tokens": None},
+                "models.teacher.endpoint.price": USD,
+                "models.judge.endpoint.price": USD | {"currency": "EUR"},
+                "verify": {"judges": ["judge"], "max_tokens": 9},
+            },
+            ["budget.money: its models are paid in EUR and USD"],
+        ),
+        ({"checks.max_stem_words": 2}, ["min_stem_words is 3, above max_stem_words, which is 2"]),
+        ({"writer.model": "resident"}, ["a cycle: resident from resident"]),
+        (
+            {"verify": {"judges": ["resident"], "max_tokens": 9}},
+            ["a cycle: resident from resident"],
+        ),
+    ],
+)
+def test_mistakes_about_questions_by_a_model_are_told(
+    place: Path, values: dict[str, Any], words: list[str]
+) -> None:
+    found = complaint(place, by_model(**values))
+    for each in words:
+        assert each in found
+
+
+def test_a_prompt_of_ones_own_is_checked_before_any_work(place: Path) -> None:
+    (place.parent / "own.jinja").write_text("{% block system %}\n{% endblok %}")
+    found = complaint(place, by_model(**{"writer.prompt": "own.jinja"}))
+    assert "questions.drills.writer.prompt: " in found
+    assert "own.jinja:2: " in found

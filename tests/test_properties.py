@@ -86,6 +86,8 @@ BY_KEY: dict[str, Any] = {
     "held_out": {0.0: 0.1},
     "replay": {0.0: 0.1},
     "stop_if_general_loss_rises_by": {None: 9.0},
+    "budget": {None: {"money": None, "tokens": 1000}},
+    "verify": {None: {"judges": ["smollm2"], "max_tokens": 50}},
     "options": {"hidden": "shown"},
     "of": {"text": "letter"},
     "template": {True: False},

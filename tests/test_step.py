@@ -59,3 +59,10 @@ def test_other_code_than_the_folders_own_is_refused(unbuilt: Project, tmp_path: 
         code.write_text(original)
     assert done.returncode == 1
     assert "records.py differs" in done.stderr
+
+
+def test_the_threads_of_pytorch_sleep_where_they_wait() -> None:
+    code = "from residency.step import prepare_cpu; prepare_cpu(); import torch"
+    told = environment() | {"OMP_DISPLAY_ENV": "true"}
+    done = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr, done.stderr

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from residency.checks import Checks
 from residency.decontaminate import Decontaminate
 from residency.files import read_json, read_rows, write_rows
 from residency.offline import BLANK, LEAD, OfflineWriter
@@ -56,6 +57,14 @@ def document(name: str, text: str, language: str = "en") -> Document:
     )  # fmt: skip
 
 
+CHECKS: Any = {
+    "min_stem_words": 1,
+    "max_stem_words": 100,
+    "min_case_words": 5,
+    "min_quote_words": 2,
+    "option_lengths": None,
+    "near_duplicate": None,
+}
 TOWNS = [document(f"town{number}", "\n\n".join(each)) for number, each in enumerate(PARAGRAPHS)]
 
 
@@ -67,13 +76,24 @@ def run(
     corpus.mkdir(exist_ok=True)
     out.mkdir()
     write_rows(corpus / "documents.jsonl", documents)
-    writer = {"kind": "offline", "cloze": 3, "definition": 2, "options": 4, "seed": 1} | values
+    writer = {
+        "kind": "offline",
+        "cloze": 3,
+        "definition": 2,
+        "reversal": 1,
+        "comparison": 1,
+        "options": 4,
+        "seed": 1,
+    } | values
     section = Questions(
         corpus="c",
         writer=OfflineWriter.model_validate(writer),
+        verify=None,
+        budget=None,
+        checks=Checks(**CHECKS),
         decontaminate=Decontaminate(**KNOWN),
     )
-    write(section, corpus=corpus, exams=exams or [], out=out)
+    write(section, corpus, exams or [], model=None, judges=[], examples=None, out=out)
     kept = list(questions(out / "questions.jsonl"))
     return kept, list(read_rows(out / "rejected.jsonl")), read_json(out / "counts.json")
 
@@ -151,10 +171,10 @@ def test_counts_are_of_what_is_kept_and_rejected(written: Any) -> None:
 
 
 def test_no_more_questions_than_asked_for_come_of_a_sentence(tmp_path: Path) -> None:
-    kept, _, _ = run(tmp_path, cloze=1, definition=0)
+    kept, _, _ = run(tmp_path, cloze=1, definition=0, reversal=0, comparison=0)
     assert not [each for each in kept if each.labels["kind"] == "definition"]
     assert max(Counter(each.explanation for each in kept).values()) == 1
-    kept, _, _ = run(tmp_path, cloze=0, definition=1)
+    kept, _, _ = run(tmp_path, cloze=0, definition=1, reversal=0, comparison=0)
     assert {each.labels["kind"] for each in kept} == {"definition"}
     assert max(Counter(answer(each) for each in kept).values()) == 1
 
@@ -178,7 +198,7 @@ def test_a_question_of_an_exam_is_kept_out(tmp_path: Path) -> None:
 
 
 def test_too_few_terms_of_a_kind_are_counted(tmp_path: Path) -> None:
-    _, rejected, counts = run(tmp_path, options=10)
+    _, rejected, counts = run(tmp_path, options=6)
     assert counts["rejected"]["too few distractors"] > 0
     assert {"stem", "answer", "origin"} <= rejected[-1]["item"].keys()
 
@@ -216,11 +236,22 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -
     code = (
         "import sys, pathlib; from residency.write import Questions, write;"
         "section = Questions.model_validate_json(sys.argv[1]);"
-        "write(section, pathlib.Path(sys.argv[2]), [], pathlib.Path(sys.argv[3]))"
+        "write(section, pathlib.Path(sys.argv[2]), [], None, [], None, pathlib.Path(sys.argv[3]))"
     )
     values = {
         "corpus": "c",
-        "writer": {"kind": "offline", "cloze": 3, "definition": 2, "options": 4, "seed": 1},
+        "writer": {
+            "kind": "offline",
+            "cloze": 3,
+            "definition": 2,
+            "reversal": 1,
+            "comparison": 1,
+            "options": 4,
+            "seed": 1,
+        },
+        "verify": None,
+        "budget": None,
+        "checks": CHECKS,
         "decontaminate": KNOWN,
     }
     (tmp_path / "other").mkdir()

@@ -3,6 +3,7 @@
     a .gguf in an installed package ─┐
     a folder of safetensors ─────────┼─> config, weights, tokenizer, chat template, README.md
     a revision on the hub ───────────┘
+    an address where it is served ───── endpoint.json, README.md
 
 Weights are read from safetensors or GGUF alone and written anew. A pickle or a model's own Python,
 either of which could run anything, is never loaded.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ from residency import step
 from residency.card import quoted, table, write_card
 from residency.files import read_json, sha256
 from residency.section import Complaint, Section, nearest, told_by
+from residency.served import Endpoint, write_endpoint
 from residency.unused import unused
 
 
@@ -53,13 +56,26 @@ Weights = Annotated[
 ]
 
 
-def adopt(weights: Weights, out: Path) -> None:
+Adoptable = Annotated[
+    Annotated[PackageWeights, Tag("<package>")]
+    | Annotated[LocalWeights, Tag("<path>")]
+    | Annotated[HubWeights, Tag("<hub>")]
+    | Annotated[Endpoint, Tag("<url>")],
+    told_by("package", "path", "hub", "url"),
+]
+
+
+def adopt(weights: Adoptable, out: Path) -> None:
     """Write a published causal language model with tokenizer, template and card to `out`.
 
-    A GGUF file is de-quantised to float32; other weights keep the dtype they are stored in.
+    A GGUF file is de-quantised to float32; other weights keep the dtype they are stored in. Of a
+    model that is served elsewhere, where and how it is asked is written; it is not asked yet.
     Raises Complaint where the weights are absent, are not what the declaration says, or could be
     loaded only by running code that came with them.
     """
+    if isinstance(weights, Endpoint):
+        _served(weights, out)
+        return
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -94,6 +110,22 @@ def adopt(weights: Weights, out: Path) -> None:
         ("vocabulary", f"{len(tokenizer):,} pieces"),
     ]
     write_card(out, front, "An adopted model", [what, table(("what", "value"), facts)])
+
+
+def _served(endpoint: Endpoint, out: Path) -> None:
+    write_endpoint(endpoint, out)
+    what = "A model that others run; it writes and judges questions, and has no weights here."
+    facts = [(key, "none" if value is None else value) for key, value in _told(endpoint)]
+    write_card(out, {}, "A served model", [what, table(("what", "value"), facts)])
+
+
+def _told(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
+    for key, value in endpoint.canonical().items():
+        if key == "price" and value:
+            told = f"{value['prompt']:g} and {value['reply']:g} {value['currency']}"
+            yield "price", f"{told} for a million tokens of prompts and of replies"
+        else:
+            yield ("environment variable of the key" if key == "key" else key), value
 
 
 def _named(weights: PackageWeights | LocalWeights | HubWeights) -> str:
@@ -208,4 +240,4 @@ def _downloaded(weights: HubWeights) -> Path:
 
 
 if __name__ == "__main__":
-    step.run(adopt, Weights)
+    step.run(adopt, Adoptable)

@@ -22,7 +22,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from residency import author
 from residency.adopt import LocalWeights, Weights
+from residency.author import ModelWriter
 from residency.clean import Corpus
 from residency.decontaminate import Decontaminate
 from residency.evaluate import PROTOCOLS, Protocol
@@ -45,6 +47,7 @@ from residency.section import (
     nearest,
     told_by,
 )
+from residency.served import CURRENCY, VARIABLE, Endpoint
 from residency.splits import may_hold
 from residency.train import Train
 from residency.write import Questions
@@ -54,6 +57,12 @@ class Adopted(Section):
     """A model that others published."""
 
     weights: Weights = Field(description="Where its weights come from.")
+
+
+class Served(Section):
+    """A model that others run: it writes and judges questions, and nothing is made of it."""
+
+    endpoint: Endpoint = Field(description="Where and how it is asked.")
 
 
 class Trained(Section):
@@ -66,8 +75,10 @@ class Trained(Section):
 
 
 Model = Annotated[
-    Annotated[Adopted, Tag("<weights>")] | Annotated[Trained, Tag("<from>")],
-    told_by("weights", "from"),
+    Annotated[Adopted, Tag("<weights>")]
+    | Annotated[Trained, Tag("<from>")]
+    | Annotated[Served, Tag("<endpoint>")],
+    told_by("weights", "from", "endpoint"),
 ]
 
 
@@ -100,7 +111,7 @@ class Declaration(Section):
         description="Synthetic exam questions, to build/questions/<name>."
     )
     models: dict[Name, Model] = Field(
-        min_length=1, description="Adopted and trained models, to build/models/<name>."
+        min_length=1, description="Adopted, trained and served models, to build/models/<name>."
     )
     evaluations: dict[Name, Evaluation] = Field(
         description="Models x exam x protocol, to build/evaluations/<name>/<model>."
@@ -160,6 +171,8 @@ def _read(path: Path) -> Any:
 SHAPES = {
     NAME: "expected a name of lower-case letters, digits and _",
     PERCENT: "expected a share from '1%' to '99%' in whole percent",
+    VARIABLE: "expected the name of an environment variable; the key itself stands in no file",
+    CURRENCY: "expected three letters, such as USD",
     CANDIDATE: "expected a model, such as resident, or a share of its training: resident@50%",
     "dict_type": "expected keys with values",
     "model_type": "expected keys with values",
@@ -185,7 +198,8 @@ def _worded(error: Any) -> str:
     message = SHAPES.get(pattern) or SHAPES.get(error["type"]) or error["msg"]
     message = message.removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    secret = pattern == VARIABLE or error["loc"][-1:] == ("url",)  # what may be a key is not shown
+    found = "" if secret or isinstance(error["input"], dict) else f", found {error['input']!r}"
     return f"{where}: {message}{found}"
 
 
@@ -210,10 +224,44 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
         if isinstance(model, Trained):
             yield from _objective(f"models.{name}.pack", model.pack)
             yield from _unmeasured(f"models.{name}", model)
+    yield from _prompts(declaration, root)
+    yield from _unpriced(declaration)
     yield from _unkept(declaration)
+    yield from _weightless(declaration)
     yield from _empty_splits(declaration)
     yield from _unasked(declaration)
     yield from _cycles(declaration)
+
+
+def _prompts(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Prompts of the user's own that cannot be rendered."""
+    for name, questions in declaration.questions.items():
+        writer = questions.writer
+        if isinstance(writer, ModelWriter) and (root / (writer.prompt or "")).is_file():
+            try:
+                author.check_prompt(writer, root)
+            except Complaint as error:
+                yield f"questions.{name}.writer.prompt: {error}"
+
+
+def _unpriced(declaration: Declaration) -> Iterator[str]:
+    """Budgets in money that prices do not tell how to count."""
+    for name, questions in declaration.questions.items():
+        if questions.budget is None or questions.budget.money is None:
+            continue
+        place = f"questions.{name}.budget.money"
+        asked = {each: declaration.models.get(each) for each in questions.models}
+        served = {each: m.endpoint.price for each, m in asked.items() if isinstance(m, Served)}
+        for each, price in served.items():
+            if price is None:
+                yield (
+                    f"{place}: what {each!r} costs is not told; give models.{each}.endpoint.price, "
+                    "or bound tokens instead"
+                )
+        currencies = sorted({price.currency for price in served.values() if price})
+        if len(currencies) > 1:
+            told = " and ".join(currencies)
+            yield f"{place}: its models are paid in {told}; declare all prices in one currency"
 
 
 def _unkept(declaration: Declaration) -> Iterator[str]:
@@ -223,7 +271,7 @@ def _unkept(declaration: Declaration) -> Iterator[str]:
             model, _, share = candidate.partition("@")
             made = declaration.models.get(model)
             kept = made.train.keep if isinstance(made, Trained) else []
-            if made and share and share not in kept:
+            if made and not isinstance(made, Served) and share and share not in kept:
                 hint = nearest(candidate, [f"{model}@{each}" for each in kept])
                 yield (
                     f"evaluations.{name}.models: {candidate!r} is not kept; {hint}; "
@@ -231,6 +279,30 @@ def _unkept(declaration: Declaration) -> Iterator[str]:
                     if isinstance(made, Trained)
                     else f"evaluations.{name}.models: {candidate!r}: {model} is not trained here"
                 )
+
+
+def _weightless(declaration: Declaration) -> Iterator[str]:
+    """Uses of a served model that need weights or a tokenizer here."""
+    uses = [
+        *((f"tokenizers.{name}.base", each.base) for name, each in declaration.tokenizers.items()),
+        *(
+            (f"models.{name}.from", each.parent)
+            for name, each in declaration.models.items()
+            if isinstance(each, Trained)
+        ),
+        *(
+            (f"evaluations.{name}.models", candidate.partition("@")[0])
+            for name, each in declaration.evaluations.items()
+            for candidate in each.models
+        ),
+    ]
+    local = [n for n, each in declaration.models.items() if not isinstance(each, Served)]
+    for place, name in uses:
+        if isinstance(declaration.models.get(name), Served):
+            yield (
+                f"{place}: {name!r} is a served model, without weights here: it can write and "
+                f"judge questions only; expected one of {', '.join(local) or 'none'}"
+            )
 
 
 def _empty_splits(declaration: Declaration) -> Iterator[str]:
@@ -247,6 +319,10 @@ def _empty_splits(declaration: Declaration) -> Iterator[str]:
                 yield from of(f"models.{name}.pack.data.{data}", data, "train")
     for name, evaluation in declaration.evaluations.items():
         yield from of(f"evaluations.{name}", evaluation.exam, evaluation.split)
+    for name, questions in declaration.questions.items():
+        if isinstance(questions.writer, ModelWriter) and questions.writer.examples:
+            shown = questions.writer.examples.exam
+            yield from of(f"questions.{name}.writer.examples", shown, "train")
 
 
 def _unasked(declaration: Declaration) -> Iterator[str]:
@@ -309,6 +385,9 @@ def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
     for name, model in declaration.models.items():
         if isinstance(model, Adopted) and isinstance(model.weights, LocalWeights):
             yield f"models.{name}.weights.path", model.weights.path
+    for name, questions in declaration.questions.items():
+        if isinstance(questions.writer, ModelWriter) and questions.writer.prompt:
+            yield f"questions.{name}.writer.prompt", questions.writer.prompt
 
 
 def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Iterable[str]]]:
@@ -332,6 +411,13 @@ def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Itera
         yield from of(f"fertility.{name}.exams", fertility.exams, "exams")
     for name, questions in declaration.questions.items():
         yield from of(f"questions.{name}.corpus", [questions.corpus], "corpora")
+        if isinstance(questions.writer, ModelWriter):
+            writer, place = questions.writer, f"questions.{name}.writer"
+            yield from of(f"{place}.model", [writer.model], "models")
+            if writer.examples:
+                yield from of(f"{place}.examples.exam", [writer.examples.exam], "exams")
+        if questions.verify:
+            yield from of(f"questions.{name}.verify.judges", questions.verify.judges, "models")
     for name, model in declaration.models.items():
         if isinstance(model, Trained):
             yield from of(f"models.{name}.from", [model.parent], "models")
@@ -363,6 +449,9 @@ def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
     for place, rule in _decontaminations(declaration):
         yield f"{place}.exams", rule.exams
         yield f"{place}.splits", list(rule.splits)
+    for name, questions in declaration.questions.items():
+        if questions.verify:
+            yield f"questions.{name}.verify.judges", questions.verify.judges
     for name, fertility in declaration.fertility.items():
         yield f"fertility.{name}.corpora", fertility.corpora
         yield f"fertility.{name}.exams", fertility.exams
@@ -374,14 +463,19 @@ def _lists(declaration: Declaration) -> Iterator[tuple[str, list[str]]]:
 
 
 def _cycles(declaration: Declaration) -> Iterator[str]:
-    """Models that would have to exist before themselves, by `from` or through a tokenizer."""
+    """Models that would have to exist before themselves.
+
+    By `from`, through a tokenizer, or by questions that they write or judge and learn from.
+    """
 
     def before(model: str) -> list[str]:
         made = declaration.models.get(model)
         if not isinstance(made, Trained):
             return []
         tokenizer = declaration.tokenizers.get(made.tokenizer or "")
-        return [made.parent, *([tokenizer.base] if tokenizer else [])]
+        learned = [declaration.questions.get(each) for each in made.pack.data]
+        asked = [model for each in learned if each for model in each.models]
+        return [made.parent, *([tokenizer.base] if tokenizer else []), *asked]
 
     done: set[str] = set()
 

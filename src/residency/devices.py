@@ -154,14 +154,6 @@ def least(number: float) -> float:
     return float(shared)
 
 
-def large_pages() -> None:
-    """Have PyTorch take memory in large pages, if it has not taken any yet.
-
-    Much of a training step on a CPU goes into the page faults of its large, short-lived tensors.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-
 def free_memory() -> float | None:
     """Bytes free on this process's GPU, at the least of all processes; None on a CPU."""
     import torch

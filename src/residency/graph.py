@@ -23,7 +23,8 @@ from ruamel.yaml import YAML
 
 from residency import declaration as declared
 from residency.adopt import LocalWeights
-from residency.declaration import Adopted, Declaration, Trained
+from residency.author import ModelWriter
+from residency.declaration import Adopted, Declaration, Served, Trained
 from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
 from residency.files import write_file
@@ -139,6 +140,9 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
             },
         )
     for name, questions in declaration.questions.items():
+        writer = questions.writer if isinstance(questions.writer, ModelWriter) else None
+        shown = writer.examples if writer else None
+        judges = questions.verify.judges if questions.verify else []
         yield Stage(
             name=f"write-{name}",
             step="write",
@@ -147,13 +151,26 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
             inputs={
                 "corpus": [_artifact("corpora", questions.corpus)],
                 "exams": _kept_out(questions.decontaminate),
+                "model": [_artifact("models", writer.model)] if writer else [],
+                "judges": [_artifact("models", each) for each in judges],
+                "examples": [_artifact("exams", shown.exam, "train.jsonl")] if shown else [],
             },
+            raw=[Path(writer.prompt)] if writer and writer.prompt else [],
         )
 
 
 def _models(declaration: Declaration) -> Iterator[Stage]:
     for name, model in declaration.models.items():
         out = _artifact("models", name)
+        if isinstance(model, Served):
+            yield Stage(
+                name=f"adopt-{name}",
+                step="adopt",
+                section=f"models.{name}.endpoint",
+                out=out,
+                inputs={},
+            )
+            continue
         if isinstance(model, Adopted):
             weights = model.weights
             yield Stage(
@@ -205,7 +222,7 @@ def _tokenizer(declaration: Declaration, name: str) -> Path:
     So a model's data is packed without waiting until its parent is trained.
     """
     model = declaration.models[name]
-    if isinstance(model, Adopted):
+    if not isinstance(model, Trained):
         return _artifact("models", name)
     if model.tokenizer:
         return _artifact("tokenizers", model.tokenizer)
@@ -247,7 +264,11 @@ def _report(declaration: Declaration, others: list[Stage]) -> Stage:
             "ledgers": outs("ingest", "examine", "clean", "write", "pack"),
             "tokenizers": outs("extend"),
             "fertility": outs("fertility"),
-            "models": [_artifact("models", name) for name in declaration.models],
+            "models": [
+                _artifact("models", name)
+                for name, model in declaration.models.items()
+                if not isinstance(model, Served)
+            ],
             "evaluations": outs("evaluate"),
         },
         whole_declaration=True,
@@ -284,7 +305,8 @@ def _in_order(found: list[Stage]) -> list[Stage]:
 def code(module: str) -> tuple[Path, ...]:
     """The first-party files a module is made of: itself, what it imports, and files of its name.
 
-    `report` thus includes report.html.jinja. Imports are found without running them.
+    `report` thus includes report.html.jinja, and `asking` the prompts in asking/. Imports are found
+    without running them.
     """
     found: set[Path] = set()
 
@@ -292,6 +314,7 @@ def code(module: str) -> tuple[Path, ...]:
         path = _module(name)
         if path and path not in found:
             found.update(path.parent.glob(f"{path.stem}.*"))
+            found.update(path.with_suffix("").glob("*.jinja"))
             for each in _imports(path):
                 walk(each)
 

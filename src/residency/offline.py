@@ -2,11 +2,20 @@
 
     sentence ── a term of it taken out ──> stem + answer ── terms of its kind ──> options
 
-Terms and their kinds come from `residency.terms`. In
-English a simple sentence is turned into a question ("What is confirmed by the Osk drop test?"); any
-other is completed ("... is confirmed by ____."). Each term of a sentence is asked for in turn, so a
-fact is asked in both directions. No wrong option ever stands in the answer's passage, or in one
-sentence with the stem's term most bound to the answer: it might be right as well.
+Terms and their kinds come from `residency.terms`; `residency.phrasing` turns a plain English
+sentence into a question, and any other is completed:
+
+    cloze       The node is ruled by the Osk nerve; it ____.     each term of a sentence in turn
+    question    What is the node ruled by?                       counted among the clozes
+    action      What does the node do?                           likewise
+    reversal    What rules the node?                             the same fact the other way round
+    definition  Which term is described: "a node of the neck"?
+    comparison  Which of these is true of the node but not of the sac?
+
+No wrong option ever stands in the answer's passage, or in one sentence with the stem's term most
+bound to the answer: it might be right as well. Wrong options come from the answer's chapter where
+it has enough that are as much like it. In English they are also of its number, case and length,
+and a sentence is left alone that leans on others ("These cells ...") or states nothing.
 """
 
 from __future__ import annotations
@@ -17,29 +26,29 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from pydantic import Field
 
+from residency import phrasing
 from residency.checks import Fault
 from residency.records import Document, Question, Rejected
 from residency.section import Section, Seed
 from residency.terms import (
-    ARTICLES,
-    AUXILIARIES,
     BE,
-    CLAUSE,
     COMMON,
     DETERMINERS,
-    ENDS_IN_S,
-    REFERRING,
-    VERBS,
+    MODALS,
     Place,
     Sentence,
     alike,
     cut,
     find,
     likelihood_ratio,
+    singular,
+    tabled,
 )
 from residency.words import words
 
@@ -53,18 +62,37 @@ SHORT, TOO_LONG = 3, 80
 ALIKE = 0.6
 """Options are at least so much like the answer as the one most like it, if enough terms are."""
 
+LEAST, LEAST_MUTUAL, MUTUAL = 0.3, 0.12, 10
+"""What is less like the answer is no wrong option, but a joke, unless each of the two is among
+so many that are most like the other."""
+
+BURST = 0.4
+"""Least residual inverse document frequency, in bits, of an English word that is a term alone.
+
+What a text is about comes in bursts; "amount" and "component" stand in all of it (Church and Gale
+1995, https://aclanthology.org/W95-0110)."""
+
+FEWEST_DOCUMENTS = 30
+"""With fewer there is no telling bursts."""
+
 LEAD = "Complete the statement: "
 """Stands before an English sentence with a blank."""
 
-Form = Literal["cloze", "question", "action", "definition"]
+Form = Literal["cloze", "question", "action", "reversal", "definition", "comparison"]
 
 
 class OfflineWriter(Section):
-    """Cloze and definition questions by rule, without a model."""
+    """Questions by rule, without a model."""
 
     kind: Literal["offline"] = Field(description="The writer that needs no model.")
     cloze: int = Field(ge=0, description="Most cloze questions from one sentence.")
     definition: int = Field(ge=0, description="Most definition questions about one term.")
+    reversal: int = Field(
+        ge=0, description="Most questions from one sentence for what it is about."
+    )
+    comparison: int = Field(
+        ge=0, description="Most questions about one term that tell it from another of its kind."
+    )
     options: int = Field(ge=2, le=10, description="Options of each question.")
     seed: Seed = Field(description="Seed of the choice and order of options.")
 
@@ -75,9 +103,20 @@ class Draft:
 
     form: Form
     stem: str
-    answer: int
+    answer: int  # of a comparison, the term that it is about
     about: tuple[int, ...]  # the terms left in the stem
     article: str  # a or an where it stands before the blank
+    options: tuple[str, ...] = ()  # of a comparison, the right one first
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a plain sentence says of its subject."""
+
+    term: int
+    subject: str  # "the pellary node"
+    told: str  # "makes glowmilk"
+    about: frozenset[int]  # the other terms in it
 
 
 def written(
@@ -85,33 +124,42 @@ def written(
 ) -> Iterator[Question | Rejected]:
     """Questions about documents, in their order, the right option first; and drafts dropped.
 
-    A sentence gives at most `writer.cloze` questions for which `fault` tells no fault, and a
-    definition where it says what a term is. A sentence that nothing can be asked about is given
-    as rejected.
+    A sentence gives at most `writer.cloze` questions for which `fault` tells no fault, so many
+    reversals as `writer.reversal`, and a definition where it says what a term is. A sentence that
+    nothing can be asked about is given as rejected.
     """
     text = Text(cut(documents))
     numbers: Counter[str] = Counter()
-    defined: Counter[int] = Counter()
+    limits = {"definition": writer.definition, "comparison": writer.comparison}
+    spent: Counter[tuple[str, int]] = Counter()  # by form and term
     for number, sentence in enumerate(text.sentences):
-        drafts = list(text.drafts(number))
-        if not drafts:
-            yield _untold(sentence)
-        taken = 0
-        for draft in drafts:
-            definition = draft.form == "definition"
-            if defined[draft.answer] >= writer.definition if definition else taken >= writer.cloze:
+        reason = text.unfit(number)
+        if reason:
+            yield _unasked(sentence, *reason)
+            continue
+        left = {"reversal": writer.reversal, "cloze": writer.cloze}
+        asked: set[int] = set()
+        for draft in text.drafts(number, writer.options):
+            limited = draft.form in limits
+            group = "reversal" if draft.form == "reversal" else "cloze"
+            if limited:
+                if spent[draft.form, draft.answer] >= limits[draft.form]:
+                    continue
+            elif not left[group] or draft.answer in asked:
                 continue
             name = f"{sentence.document.id}:{numbers[sentence.document.id]}"
             numbers[sentence.document.id] += 1
-            others = text.distractors(draft, sentence, writer.options - 1, f"{writer.seed} {name}")
-            stem, answer = draft.stem, text.terms[draft.answer].text
-            length = len(words(stem.removeprefix(LEAD).replace(BLANK, " ")))
+            options = draft.options or text.options(
+                draft, number, writer.options, f"{writer.seed} {name}"
+            )
+            stem = draft.stem
+            plain = words(stem.removeprefix(LEAD).replace(BLANK, " "))
             question = Question(
                 id=name,
                 kind="single",
                 context="",
-                stem=_which(draft, {text.terms[t].head for t in (draft.answer, *others)}),
-                options=(answer, *(text.terms[other].text for other in others)),
+                stem=stem if draft.options else text.which(draft, options),
+                options=options,
                 answers=(0,),
                 explanation=sentence.text,
                 group=sentence.document.id,
@@ -119,19 +167,25 @@ def written(
                 language=sentence.document.language,
                 origin=_origin(sentence),
             )
-            faults = [
-                (length < SHORT, "too short", f"{length} words"),
-                (length > TOO_LONG, "too long", f"{length} words"),
-                (text.rarest_word(draft.answer) in words(stem), "answer in stem", ""),
-                (not others, "too few distractors", ""),
-            ]
-            found = next((each[1:] for each in faults if each[0]), None) or fault(question)
+            found: tuple[str, str] | None = None
+            if len(plain) < SHORT:
+                found = "too short", f"{len(plain)} words"
+            elif len(plain) > TOO_LONG:
+                found = "too long", f"{len(plain)} words"
+            elif not draft.options and text.rarest_word[draft.answer] in plain:
+                found = "answer in stem", ""
+            elif len(options) < writer.options:
+                found = "too few distractors", ""
+            found = found or fault(question)
             if found:
-                item = {"stem": stem, "answer": answer, "origin": _origin(sentence)}
+                item = {"stem": stem, "answer": options[0], "origin": _origin(sentence)}
                 yield Rejected(id=name, reason=found[0], detail=found[1], item=item)
                 continue
-            defined[draft.answer] += definition
-            taken += not definition
+            if limited:
+                spent[draft.form, draft.answer] += 1
+            else:
+                left[group] -= 1
+                asked.add(draft.answer)
             yield question
 
 
@@ -146,13 +200,18 @@ def _origin(sentence: Sentence) -> dict[str, Any]:
     }
 
 
-def _untold(sentence: Sentence) -> Rejected:
+def _unasked(sentence: Sentence, reason: str, detail: str) -> Rejected:
     return Rejected(
         id=f"{sentence.document.id}@{sentence.start}",
-        reason="too few terms",
-        detail="a sentence that does not tell of two terms, one of them worth asking for",
+        reason=reason,
+        detail=detail,
         item={"sentence": sentence.text, "origin": _origin(sentence)},
     )
+
+
+def chapter(document: Document) -> tuple[str, ...]:
+    """What a document is a part of: two headings down from the title, or its file."""
+    return document.section[:2] if len(document.section) > 1 else (document.file,)
 
 
 class Text:
@@ -161,13 +220,16 @@ class Text:
     def __init__(self, sentences: list[Sentence]) -> None:
         self.sentences = sentences
         self.terms = find(sentences)
-        self.neighbours = alike(self.terms, sentences, 64)
-        self.within: defaultdict[int, list[tuple[Place, int]]] = defaultdict(list)
+        within: list[list[tuple[Place, int]]] = [[] for _ in sentences]
         for number, term in enumerate(self.terms):
             for place in term.places:
-                self.within[place.sentence].append((place, number))
+                within[place.sentence].append((place, number))
+        self.within = [sorted(each) for each in within]
         self.told = [{place.sentence for place in term.places} for term in self.terms]
-        self.counts = Counter(word.folded for each in sentences for word in each.words)
+        self.table = tabled(sentences)
+        self.counts = dict(
+            zip(self.table.names, self.table.count(self.table.ids >= 0).tolist(), strict=True)
+        )
         passages = {sentence.passage for sentence in sentences}
         self.everywhere = {
             number
@@ -180,114 +242,383 @@ class Text:
             for word in each.words[1:]
             if each.text[word.start].islower()
         }
+        common = self.table.are(COMMON | self.table.small_words())
+        verbs = self.table.verbs(common)
+        self.verbs = {self.table.names[each] for each in verbs.nonzero()[0].tolist()}
+        attributes = self.table.attributes(common | verbs)
+        self.attributes = {self.table.names[each] for each in attributes.nonzero()[0].tolist()}
+        named = {word for term in self.terms if term.kind != "action" for word in term.words}
+        content = ~common & ~verbs & self.table.are(named)
+        self.content = {self.table.names[each] for each in content.nonzero()[0].tolist()}
+        followed = self.table.count(content[self.table.after])
+        often = 5 * followed > 3 * self.table.count(self.table.ids >= 0)
+        self.modifiers = {self.table.names[each] for each in often.nonzero()[0].tolist()}
+        self.chapters = {id(each.document): chapter(each.document) for each in sentences}
+        self.worth = [self._worth_asking(number) for number in range(len(self.terms))]
+        self._see_terms()
 
-    def drafts(self, number: int) -> Iterator[Draft]:
-        """Drafts from one sentence: a definition, then one for each term, the most bound first."""
-        sentence, within = self.sentences[number], sorted(self.within[number])
+    def _see_terms(self) -> None:
+        """What options are chosen by, once for each term."""
+        usable = [number for number, worth in enumerate(self.worth) if worth]
+        near = alike([self.terms[number] for number in usable], self.sentences, 64)
+        self.neighbours: list[dict[int, float]] = [{} for _ in self.terms]
+        for number, others in zip(usable, near, strict=True):
+            self.neighbours[number] = {usable[other]: score for other, score in others.items()}
+        self.nearest = [frozenset(islice(near, MUTUAL)) for near in self.neighbours]
+        self.stems = [frozenset(singular(word) for word in term.words) for term in self.terms]
+        self.shapes = [_shape(term.text) for term in self.terms]
+        self.rarest_word = [
+            min(term.words, key=lambda word: (self.counts[word], word)) for term in self.terms
+        ]
+        self.standing = [
+            {self.chapters[id(self.sentences[number].document)] for number in told}
+            for told in self.told
+        ]
+        self.english = [
+            self.sentences[term.places[0].sentence].document.language.startswith("en")
+            for term in self.terms
+        ]
+
+    def _worth_asking(self, number: int) -> bool:
+        """Is a term a thing that the text is about, and no verb, attribute or everyday word?"""
+        term = self.terms[number]
+        first = self.sentences[term.places[0].sentence]
+        if term.kind != "thing" or not first.document.language.startswith("en"):
+            return True
+        moved = modifying = 0
+        documents: set[str] = set()
+        for place in term.places:
+            sentence = self.sentences[place.sentence]
+            documents.add(sentence.document.id)
+            moved += sentence.before(place.first) in MOVING
+            modifying += sentence.after(place.last - 1) in self.content
+        count = len(term.places)
+        if 2 * moved > count or 2 * modifying > count:
+            return False
+        verbal = term.words[0] in self.verbs and moved > 0
+        if verbal or term.words[0] in VAGUE or term.words[0].endswith("ly"):
+            return False
+        if term.head in self.attributes:
+            return False
+        if len(term.words) > 1 or self._documents < FEWEST_DOCUMENTS:
+            return True
+        expected = 1 - math.exp(-count / self._documents)
+        burst = math.log2(self._documents * expected / len(documents))
+        chapters = {self.chapters[id(self.sentences[each].document)] for each in self.told[number]}
+        if 2 * len(chapters) > len(set(self.chapters.values())):
+            return False
+        return number in self.defined or (burst >= BURST and term.head not in self.modifiers)
+
+    @cached_property
+    def _documents(self) -> int:
+        return len({sentence.document.id for sentence in self.sentences})
+
+    @cached_property
+    def defined(self) -> set[int]:
+        """The terms that a glossary explains."""
+        return {
+            within[0][1]
+            for sentence, within in zip(self.sentences, self.within, strict=True)
+            if within and _entry(sentence, within[0][0])
+        }
+
+    def unfit(self, number: int) -> tuple[str, str] | None:
+        """Why nothing can be asked about a sentence: reason and detail."""
+        sentence, within = self.sentences[number], self.within[number]
+        if within and _entry(sentence, within[0][0]):
+            return None
         things = {term for _, term in within if self.terms[term].kind != "action"}
-        named = [place for place, term in within if term in things]
-        inside = {at for place in named for at in range(place.first, place.last)}
         if len(things) < 2:
-            return
+            return "too few terms", "a sentence that does not tell of two terms"
+        if not sentence.document.language.startswith("en") or phrasing.row(sentence):
+            return None
+        if not phrasing.stating(sentence, self.verbs, self._inside(number)):
+            return "no statement", "a heading or caption, or a sentence without a verb"
+        if phrasing.leaning(sentence, within[0][0].first):
+            return "leans on others", "understood only with other sentences, a picture or a reader"
+        return None
+
+    def drafts(self, number: int, options: int) -> Iterator[Draft]:
+        """Drafts from one sentence: a definition, reversals, then clozes, and a comparison.
+
+        Of the terms to be completed the one most bound to another comes first.
+        """
+        sentence, within = self.sentences[number], self.within[number]
+        english = sentence.document.language.startswith("en")
         definition = self._definition(sentence, within)
         if definition:
             yield definition
+        if within and _entry(sentence, within[0][0]):
+            return
+        inside = self._inside(number)
+        wanted: list[tuple[Place, int, set[int]]] = []
         seen: set[int] = set()
-        for place, term in sorted(within, key=lambda each: self._rank(number, *each)):
+        for place, term in self._ranked(number):
             others = {
                 other for at, other in within if at.last <= place.first or at.first >= place.last
             } - {term}
             heading = sentence.text[sentence.words[place.last - 1].end :].startswith(":")
-            common = heading or term in self.everywhere
-            if term in seen or common or not others - self.everywhere:
+            telling = any(self.worth[other] for other in others - self.everywhere)
+            if term in seen or heading or term in self.everywhere or not telling:
+                continue
+            whole = self.terms[term].kind != "thing" or self._whole(sentence, place)
+            if not self.worth[term] or (english and not whole):
                 continue
             seen.add(term)
+            wanted.append((place, term, others))
+        for place, term, others in wanted:
+            if self.terms[term].kind == "thing":
+                told = phrasing.told_of(sentence, place, inside)
+                stem = f"What {told}?" if told else ""
+                stem = stem or phrasing.whose(sentence, place, inside, self.lower)
+                if stem:
+                    yield Draft("reversal", stem, term, self._left(others, stem), "")
+        for place, term, others in wanted:
             kind = self.terms[term].kind
-            stem = _question(sentence, place, kind, inside, self.lower)
+            stem = phrasing.asked(sentence, place, kind, inside, self.lower)
             form: Form = "action" if kind == "action" else "question" if stem else "cloze"
             if not stem:
                 stem = self._cloze(sentence, place, [at for at, each in within if each == term])
-            told = [o for o in sorted(others) if self.terms[o].text.casefold() in stem.casefold()]
             before = sentence.before(place.first) if place.first else ""
             article = before if before in ("a", "an") and BLANK in stem else ""
-            yield Draft(form, stem, term, tuple(told), article)
+            yield Draft(form, stem, term, self._left(others, stem), article)
+        fact = self.facts.get(number)
+        if fact:
+            yield from self._comparison(fact, options)
 
-    def distractors(
-        self, draft: Draft, sentence: Sentence, count: int, seed: str
-    ) -> tuple[int, ...]:
-        """`count` terms of the answer's kind that are wrong, or none if there are fewer."""
+    def _inside(self, number: int) -> set[int]:
+        """The places of a sentence's words that are within a thing or place."""
+        return {
+            at
+            for place, term in self.within[number]
+            if self.terms[term].kind != "action"
+            for at in range(place.first, place.last)
+        }
+
+    def _left(self, others: set[int], stem: str) -> tuple[int, ...]:
+        """The terms that a stem still names."""
+        folded = stem.casefold()
+        return tuple(o for o in sorted(others) if self.terms[o].text.casefold() in folded)
+
+    def _whole(self, sentence: Sentence, place: Place) -> bool:
+        """Is a term not only a part of a longer phrase, nor in brackets by itself?"""
+        before = sentence.before(place.first) if place.first else ""
+        if before in self.content or sentence.after(place.last - 1) in self.content:
+            return False
+        if before.endswith("ly"):
+            return False
+        start, end = sentence.words[place.first].start, sentence.words[place.last - 1].end
+        return not (
+            sentence.text[start - 1 : start] in "([" and sentence.text[end : end + 1] in ")]"
+        )
+
+    def options(self, draft: Draft, number: int, count: int, seed: str) -> tuple[str, ...]:
+        """The answer, then wrong terms of its kind; the answer alone if there are too few."""
         answer = self.terms[draft.answer]
+        others = self._distractors(draft, number, count - 1, seed)
+        return (answer.text, *(self.terms[other].text for other in others))
+
+    def _distractors(self, draft: Draft, number: int, count: int, seed: str) -> list[int]:
+        """`count` terms of the answer's kind that are wrong, or none if there are fewer.
+
+        First those that stand in the same chapter; a farther one only where they are too few.
+        """
+        sentence, answer = self.sentences[number], self.terms[draft.answer]
         bound = max(
             draft.about, key=lambda other: (self._bond(draft.answer, other), -other), default=None
         )
-        linked = {
-            other
-            for told in (self.told[bound] if bound is not None else ())
-            for _, other in self.within[told]
-        }
-        texts = {answer.text.casefold()}
-        fit: dict[int, float] = {}
-        for number, likeness in self.neighbours[draft.answer].items():
-            other = self.terms[number]
+        linked: set[int] = self.told[bound] if bound is not None else set()
+        here = self.chapters[id(sentence.document)]
+        strict = self.english[draft.answer] and answer.kind == "thing"
+        shape, vowel = self.shapes[draft.answer], _vowel(answer.text)
+        taken = [self.stems[draft.answer]]
+        near: list[int] = []
+        far: list[int] = []
+        least = 0.0
+        for other, likeness in self.neighbours[draft.answer].items():
+            stems = self.stems[other]
+            if likeness < LEAST_MUTUAL or (likeness < least and len(near) + len(far) >= count):
+                break
+            if likeness < LEAST and draft.answer not in self.nearest[other]:
+                continue
             if (
-                number in linked
-                or sentence.passage in other.passages
-                or set(other.words) <= set(answer.words)
-                or set(answer.words) <= set(other.words)
-                or other.text.casefold() in texts
-                or (draft.article and _vowel(other.text) != _vowel(answer.text))
+                not linked.isdisjoint(self.told[other])
+                or sentence.passage in self.terms[other].passages
+                or any(stems <= each or each <= stems for each in taken)
+                or (draft.article and _vowel(self.terms[other].text) != vowel)
+                or (strict and not _fits(shape, self.shapes[other]))
+                or (draft.answer, other) in self.same
             ):
                 continue
-            texts.add(other.text.casefold())
-            fit[number] = likeness
-            if len(fit) == 2 * count:
+            least = least or ALIKE * likeness
+            taken.append(stems)
+            (near if here in self.standing[other] else far).append(other)
+            if len(near) == 2 * count:
                 break
-        if len(fit) < count:
-            return ()
-        good = [number for number, likeness in fit.items() if likeness >= ALIKE * max(fit.values())]
-        pool = good if len(good) >= count else list(fit)[:count]
-        return tuple(random.Random(seed).sample(pool, count))
+        if len(near) + len(far) < count:
+            return []
+        chance = random.Random(seed)
+        if len(near) >= count:
+            return chance.sample(near[: 2 * count], count)
+        return near + far[: count - len(near)]
 
-    def rarest_word(self, term: int) -> str:
-        """The word that tells a term from others."""
-        return min(self.terms[term].words, key=lambda word: (self.counts[word], word))
+    @cached_property
+    def same(self) -> set[tuple[int, int]]:
+        """Pairs of which the text says that one is the other: "A, also called B", "A is a B"."""
+        pairs: set[tuple[int, int]] = set()
+        for sentence, within in zip(self.sentences, self.within, strict=True):
+            for (one, left), (two, right) in pairwise(within):
+                between = [sentence.folded(at) for at in range(one.last, two.first)]
+                said = NAMING.intersection(between)
+                text = sentence.text[
+                    sentence.words[one.last - 1].end : sentence.words[two.first].start
+                ]
+                bracket = text.strip() in ("(", "[", "—")
+                if bracket or (said and len(between) <= 4 and NAMED.issuperset(between)):
+                    pairs |= {(left, right), (right, left)}
+        return pairs
 
-    def _rank(self, number: int, place: Place, term: int) -> tuple[Any, ...]:
+    @cached_property
+    def bonds(self) -> dict[tuple[int, int], float]:
+        """How surely two terms are told of together, as far as asked for."""
+        return {}
+
+    def _bond(self, one: int, other: int) -> float:
+        pair = (one, other) if one < other else (other, one)
+        found = self.bonds.get(pair)
+        if found is None:
+            left, right = self.told[one], self.told[other]
+            both = len(left & right)
+            found = likelihood_ratio(both, len(left), len(right), len(self.sentences))
+            self.bonds[pair] = found
+        return found
+
+    def _ranked(self, number: int) -> list[tuple[Place, int]]:
         """A sentence's terms in order: first those most bound to another of its terms.
 
         Last comes what is only a part of an action that can be asked for.
         """
-        apart = [
-            other
-            for at, other in self.within[number]
-            if other != term and (at.last <= place.first or at.first >= place.last)
-        ]
-        covered = any(
-            at.first <= place.first < at.last
-            for at, other in self.within[number]
-            if other != term and self.terms[other].kind == "action"
-        )
-        bound = max((self._bond(term, other) for other in apart), default=0.0)
-        return covered, -round(bound * math.log2(1 + len(self.terms[term].words)), 6), place
+        within = self.within[number]
 
-    def _bond(self, one: int, other: int) -> float:
-        left, right = self.told[one], self.told[other]
-        return likelihood_ratio(len(left & right), len(left), len(right), len(self.sentences))
+        def rank(each: tuple[Place, int]) -> tuple[Any, ...]:
+            place, term = each
+            bound, covered = 0.0, False
+            for at, other in within:
+                if other == term:
+                    continue
+                if at.last <= place.first or at.first >= place.last:
+                    bound = max(bound, self._bond(term, other))
+                if at.first <= place.first < at.last and self.terms[other].kind == "action":
+                    covered = True
+            size = math.log2(1 + len(self.terms[term].words))
+            return covered, -round(bound * size, 6), place
+
+        return sorted(within, key=rank)
 
     def _definition(self, sentence: Sentence, within: list[tuple[Place, int]]) -> Draft | None:
-        """From "T is a/an/the ...": which term is so described."""
+        """From "T is a/an/the ..." or a glossary's "T: ...": which term is so described."""
+        if not within:
+            return None
         place, term = within[0]
         english = sentence.document.language.startswith("en")
-        start = sentence.folded(0) in DETERMINERS
-        if not english or place.first != start or self.terms[term].kind != "thing":
-            return None
-        if sentence.folded(place.last) not in BE or not sentence.together(0, place.last + 2):
-            return None
-        if sentence.folded(place.last + 1) not in ("a", "an", "the"):
-            return None
-        told = sentence.slice(place.last + 1, len(sentence.words)).replace('"', "'")
+        if _entry(sentence, place):
+            told = sentence.text[sentence.words[place.last - 1].end + 1 :].strip()
+        else:
+            start = sentence.folded(0) in DETERMINERS
+            if not english or place.first != start or self.terms[term].kind != "thing":
+                return None
+            if sentence.folded(place.last) not in BE or not sentence.together(0, place.last + 2):
+                return None
+            if sentence.folded(place.last + 1) not in ("a", "an", "the"):
+                return None
+            if not self.worth[term]:
+                return None
+            told = sentence.slice(place.last + 1, len(sentence.words))
+        told = phrasing.without_references(told.replace('"', "'"))
         about = tuple(sorted({other for _, other in within[1:]} - {term}))
-        return Draft("definition", f'Which term is described: "{told}"?', term, about, "")
+        lead = "Which term is described: " if english else ""
+        stem = f'{lead}"{told}"?' if english else f"{BLANK}: {told}"
+        return Draft("definition", stem, term, about, "")
+
+    @cached_property
+    def facts(self) -> dict[int, Fact]:
+        """What plain English sentences say of their subjects, by sentence."""
+        found: dict[int, Fact] = {}
+        for number, (sentence, within) in enumerate(zip(self.sentences, self.within, strict=True)):
+            if not within or not sentence.document.language.startswith("en"):
+                continue
+            (place, term), *rest = within
+            if self.terms[term].kind != "thing" or term in self.everywhere or not self.worth[term]:
+                continue
+            if place.first > 1 or self.unfit(number):
+                continue
+            inside = self._inside(number)
+            told = phrasing.told_of(sentence, place, inside)
+            about = frozenset(o for _, o in rest if o != term and o not in self.everywhere)
+            named = {singular(word) for word in words(told)} & self.stems[term]
+            if told and about and not named and 2 <= len(told.split()) <= LONG / 2:
+                subject = phrasing.began(sentence, place.last, self.lower)
+                found[number] = Fact(term, subject, told, about)
+        return found
+
+    @cached_property
+    def known_of(self) -> dict[int, list[Fact]]:
+        """The facts about each term, in order of the text."""
+        result: defaultdict[int, list[Fact]] = defaultdict(list)
+        for fact in self.facts.values():
+            result[fact.term].append(fact)
+        return result
+
+    def _comparison(self, fact: Fact, options: int) -> Iterator[Draft]:
+        """What is true of a term but not of another of its kind, which has a fact of its own.
+
+        No wrong option tells of a thing that is anywhere named together with the term.
+        """
+        mine = self.told[fact.term]
+        chosen: list[Fact] = []
+        size = len(fact.told)
+        verb = fact.told.split()[0]
+        for other, likeness in self.neighbours[fact.term].items():
+            if likeness < LEAST:
+                break
+            if (fact.term, other) in self.same or other not in self.known_of:
+                continue
+            if not _fits(self.shapes[fact.term], self.shapes[other]):
+                continue
+            if self.stems[other] & self.stems[fact.term] >= self.stems[other]:
+                continue
+            if not chosen and any(
+                not self.told[each].isdisjoint(self.told[other]) for each in fact.about
+            ):
+                continue
+            fits = [
+                each
+                for each in self.known_of[other]
+                if 0.5 <= len(each.told) / size <= 2
+                and all(self.told[about].isdisjoint(mine) for about in each.about)
+                and each.told not in {one.told for one in chosen}
+            ]
+            if fits:
+                chosen.append(min(fits, key=lambda each: each.told.split()[0] != verb))
+            if len(chosen) == options - 1:
+                break
+        if len(chosen) < options - 1:
+            return
+        stem = f"Which of these is true of {fact.subject} but not of {chosen[0].subject}?"
+        told = (fact.told, *(each.told for each in chosen))
+        yield Draft("comparison", stem, fact.term, (), "", told)
+
+    def which(self, draft: Draft, options: tuple[str, ...]) -> str:
+        """The stem; it names the kind where all options are of one: "Which nerve governs ...?"."""
+        heads = {option.split()[-1].casefold() for option in options}
+        named = draft.form in ("question", "reversal") and len(heads) == 1 and len(options) > 1
+        if not named or not all(" " in option for option in options):
+            return draft.stem
+        if draft.stem.startswith("What "):
+            return f"Which {heads.pop()} {draft.stem.removeprefix('What ')}"
+        if draft.stem.endswith(" what?"):
+            return f"{draft.stem.removesuffix('what?')}which {heads.pop()}?"
+        return draft.stem
 
     def _cloze(self, sentence: Sentence, place: Place, hidden: list[Place]) -> str:
         """The sentence with a term blanked wherever it stands; a clause of it if it is long."""
@@ -306,78 +637,55 @@ class Text:
             text = text.replace('"', "")
         text = text[:1].upper() + text[1:]
         english = sentence.document.language.startswith("en")
-        return LEAD + text if english else text
+        return LEAD + phrasing.without_references(text) if english else text
 
 
 _CLAUSE_END = re.compile(r"[;:—；：](?:\s+(?:and|but|or)\b)?|--")
 
 
-def _question(
-    sentence: Sentence, place: Place, kind: str, inside: set[int], lower: set[str]
-) -> str:
-    """An English sentence's first clause turned into a question for a term; empty if not simple.
-
-    T governs the node      What governs the node?
-    The node makes T        What does the node make?
-    The node is ruled by T  What is the node ruled by?
-    The node lies under T   Where does the node lie?     (T a place)
-    The node T              What does the node do?       (T an action)
-    """
-    words, end = [word.folded for word in sentence.words], len(sentence.words)
-    for at in range(1, end):
-        if sentence.words[at].apart or words[at] in CLAUSE - {"for", "before", "after", "than"}:
-            end = at
-            break
-    told = sentence.slice(0, end)
-    first = place.first - (place.first > 0 and words[place.first - 1] in DETERMINERS)
-    if (
-        not sentence.document.language.startswith("en")
-        or place.last > end
-        or (REFERRING | {"what"}) & set(words[:end])
-        or not told[-1:].isalnum()
-        or not (words[0] in ARTICLES or words[0] not in COMMON)
-    ):
-        return ""
-
-    def says(at: int) -> bool:
-        verb = words[at] in AUXILIARIES | VERBS or ENDS_IN_S.fullmatch(words[at])
-        return bool(verb) and at not in inside
-
-    joined = next((at for at in range(end) if words[at] in ("and", "or")), end)
-    verb = next((at for at in range(1, end) if says(at)), 0)
-    if not verb or any(says(at) for at in range(joined, end)):
-        return ""
-    if first == 0 and kind == "thing":
-        return f"What {sentence.slice(place.last, end)}?" if verb == place.last else ""
-    subject = sentence.slice(0, verb)
-    if words[0] in lower or words[0] in COMMON:
-        subject = subject[:1].lower() + subject[1:]
-    rest = f" {sentence.slice(verb + 1, first)}".rstrip()
-    if place.last != end or verb - 1 not in inside or (verb > first and kind != "action"):
-        return ""
-    if kind == "action":
-        return f"What does {subject} do?" if verb == place.first else ""
-    asked = "Where" if kind == "place" else "What"
-    if words[verb] in AUXILIARIES - {"has", "have", "had"}:
-        return f"{asked} {words[verb]} {subject}{rest}?"
-    if words[verb].endswith("s"):
-        return f"{asked} does {subject} {_infinitive(words[verb])}{rest}?"
-    return ""
+def _list(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
-def _infinitive(verb: str) -> str:
-    """An English verb in -s without it: carries, reaches, does, has, makes."""
-    if verb == "has":
-        return "have"
-    if verb.endswith("ies") and len(verb) > 4:
-        return verb[:-3] + "y"
-    return verb[:-2] if verb.endswith(("sses", "shes", "ches", "xes", "zes", "oes")) else verb[:-1]
+VAGUE = _list(
+    """additional common deepest different entire general greater individual larger largest
+    lesser main major many minor multiple net normal overall particular primary relative remaining
+    same several similar single small smaller smallest specific sufficient surrounding adequate excessive total typical
+    underlying various whole"""
+)
+"""A term that begins with one of these is no name; it would often be right as well."""
+
+MOVING = MODALS | {"to", "which", "who", "not", "you", "he", "she", "we", "they", "it", "them"}
+"""After these stands a verb."""
+
+NAMING = frozenset(["or", "called", "known", "is", "are", "termed", "named"])
+NAMED = NAMING | {"also", "as", "a", "an", "the", "type", "types", "kind", "form", "example", "of"}
+"""Between two names of one thing stand only such words, one of the first among them."""
 
 
-def _which(draft: Draft, heads: set[str]) -> str:
-    """The stem, which names the kind where all options are of one: "Which nerve governs ...?"."""
-    named = draft.form == "question" and draft.stem.startswith("What ") and len(heads) == 1
-    return f"Which {heads.pop()} {draft.stem.removeprefix('What ')}" if named else draft.stem
+def _entry(sentence: Sentence, place: Place) -> bool:
+    """Does a glossary's entry explain the term at a place?"""
+    if sentence.document.part != "glossary" or place.first:
+        return False
+    end = sentence.words[place.last - 1].end
+    return sentence.text[end : end + 1] in (":", "：")
+
+
+def _shape(text: str) -> tuple[bool, str, int, int]:
+    """Plural or not; small letters, a capital, or more; length in characters and words."""
+    plural = text.endswith("s") and not text.endswith(("ss", "us", "is"))
+    rest = text[1:]
+    marked = rest != rest.lower() or any(each.isdigit() for each in text)
+    letters = "marked" if marked else "capital" if text[:1].isupper() else "small"
+    return plural, letters, len(text), text.count(" ") + 1
+
+
+def _fits(one: tuple[bool, str, int, int], other: tuple[bool, str, int, int]) -> bool:
+    """Is a wrong option no giveaway beside the answer?"""
+    short, long = sorted((one[2], other[2]))
+    return (
+        one[:2] == other[:2] and long <= max(2.5 * short, short + 6) and abs(one[3] - other[3]) < 2
+    )
 
 
 def _vowel(text: str) -> bool:

@@ -98,7 +98,7 @@ def questions(path: Path) -> Iterator[Question]:
 
 
 def write_ledger(
-    out: Path, kept: dict[str, int], rejected: Iterable[Rejected], **totals: int
+    out: Path, kept: dict[str, int], rejected: Iterable[Rejected], **totals: Any
 ) -> None:
     """Write rejected.jsonl and counts.json ({"kept": {...}, "rejected": {reason: count}}).
 

@@ -19,10 +19,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from residency.records import Document
 from residency.words import CJK
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
 
 
 def _list(text: str) -> frozenset[str]:
@@ -92,7 +97,7 @@ COMMON = (
 LONGEST = 5
 """Words in the longest term."""
 
-WEIGHT = {"column": 3.0, "form": 0.3, "length": 0.3}
+WEIGHT = {"column": 3.0, "form": 0.3, "length": 0.3, "kind": 2.0, "with": 1.5}
 """Of the features by which terms are near, against 1 for the words beside them and the head."""
 
 NEIGHBOURS = 20
@@ -109,6 +114,8 @@ _ABBREVIATION = re.compile(
 _PARAGRAPH = re.compile(r"\S(?:.*?\S)??(?=\s*(?:\n[ \t]*\n|\Z))", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 ENDS_IN_S = re.compile(r".{2,}[^su]s")
+_LISTED = re.compile(r",|,? (?:and|or|and the|or the)|, (?:the|a|an)| ?[、／/]", re.IGNORECASE)
+_OF_KINDS = _list("type group set pair form member series area collection")
 _LETTER = re.compile(r"\w")
 _ROW = re.compile(r"\s\|\s|\t|^\s*\|")
 _ITEM = re.compile(r"\s*(?:[-*+•–]|\d{1,3}[.)])\s")
@@ -117,8 +124,7 @@ _ENTRY = re.compile(rf"{_ITEM.pattern}|{_ROW.pattern}|[.!?。！？][\"'”’)\
 Kind = Literal["thing", "place", "action"]
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of a sentence; `start` and `end` count characters of the sentence's text."""
 
     folded: str
@@ -192,11 +198,12 @@ def cut(documents: Iterable[Document]) -> list[Sentence]:
             for first, last in _pieces(document.text, start, end):
                 text = " ".join(document.text[first:last].split())
                 words: list[Word] = []
+                before = 0
                 for match in _WORD.finditer(text):
-                    between = text[words[-1].end : match.start()] if words else ""
-                    words.append(
-                        Word(match[0].casefold(), match.start(), match.end(), bool(between.strip()))
-                    )
+                    start, end = match.span()
+                    apart = before > 0 and start - before > (text[before] == " ")
+                    words.append(Word(text[start:end].casefold(), start, end, apart))
+                    before = end
                 where = (document.id, number)
                 result.append(Sentence(document, where, first, last, text, tuple(words)))
     return result
@@ -232,28 +239,149 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def find(sentences: list[Sentence]) -> list[Term]:
     """The corpus's terms, each met twice or more, in the order of their words."""
-    common = COMMON | _small_words(sentences)
-    verbs = _verbs(sentences, common) - common
-    runs = list(_runs(sentences, common, verbs))
-    units = _units([words for _, _, words in runs], _nouns(sentences, common | verbs))
+    if not any(sentence.words for sentence in sentences):
+        return []
+    table = tabled(sentences)
+    common = table.are(COMMON | table.small_words())
+    verbs = table.verbs(common) & ~common
+    runs = table.content(common, verbs)
     found: dict[tuple[str, ...], Term] = {}
-    for number, first, words in runs:
-        at = 0
-        while at < len(words):
-            lengths = range(min(LONGEST, len(words) - at), 0, -1)
-            length = next((n for n in lengths if words[at : at + n] in units), 0)
-            if length:
-                unit = words[at : at + length]
-                place = Place(number, first + at, first + at + length)
-                found.setdefault(unit, Term(unit, "thing")).places.append(place)
-            at += length or 1
+    for start, length in _units(table, runs, table.nouns(common | verbs)):
+        number, first = int(table.sentence[start]), int(table.at[start])
+        unit = tuple(table.names[each] for each in table.ids[start : start + length].tolist())
+        place = Place(number, first, first + length)
+        found.setdefault(unit, Term(unit, "thing")).places.append(place)
     things = [term for term in found.values() if len(term.places) > 1]
     settled = [part for term in things for part in _in_place(term, sentences)]
-    terms = [*settled, *_actions(things, sentences)]
+    terms = [*settled, *_actions(things, sentences, table)]
     for term in terms:
         term.passages = {sentences[place.sentence].passage for place in term.places}
         term.text = _usual(term.places, sentences)
     return sorted(terms, key=lambda term: (term.words, term.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All words of a corpus as numbers, one after the other; a word's number is its name's.
+
+    Number 0 is no word: what stands before the first word and after the last, and on the other
+    side of punctuation. Sets of words are arrays of bool by number.
+    """
+
+    names: list[str]
+    ids: Array
+    before: Array
+    after: Array
+    sentence: Array
+    at: Array  # place in the sentence
+    apart: Array
+    english: Array
+
+    def are(self, words: Iterable[str]) -> Array:
+        """A set of words as an array."""
+        import numpy as np
+
+        wanted = frozenset(words)
+        return np.array([name in wanted for name in self.names])
+
+    def count(self, weights: Array) -> Array:
+        """By word, the sum of what its places weigh."""
+        import numpy as np
+
+        return np.bincount(self.ids, weights, len(self.names)).astype(np.int64)
+
+    def small_words(self) -> set[str]:
+        """Very frequent short words: the function words of languages without a list here."""
+        import numpy as np
+
+        lengths = np.array([len(name) for name in self.names])
+        counts = self.count(lengths[self.ids] <= np.where(self.english, 3, 4))
+        often = np.flatnonzero(counts >= max(20, 0.004 * len(self.ids))).tolist()
+        return {self.names[each] for each in often if not _cjk(self.names[each])}
+
+    def verbs(self, common: Array) -> Array:
+        """Words that stand where verbs and participles stand more often than where nouns do."""
+        import numpy as np
+
+        before, after = self.before, self.after
+        articles, prepositions = self.are(ARTICLES), self.are(PREPOSITIONS)
+        object_follows = articles[after]
+        passive = self.are(BE)[before] & prepositions[after]
+        moved = self.are(MODALS | {"to", "he", "she", "they", "it"})[before]
+        verb = self.count((object_follows | passive).astype(int) + moved)
+        named = articles[before] | self.are({"of"})[after]
+        placed = (prepositions & ~self.are({"to"}))[before] & ~object_follows
+        subject = (before > 0) & self.are(AUXILIARIES)[after]
+        noun = self.count(named.astype(int) + placed + subject)
+        transitive = (after > 0) & (~common[after] | object_follows)
+        free = self.count(transitive.astype(int) + self.are(PARTICLES | QUALIFIERS)[after])
+        count = self.count(np.ones(len(self.ids)))
+        in_s = np.array([bool(ENDS_IN_S.fullmatch(name)) for name in self.names])
+        found: Array = (verb > noun) & ((verb > 1) | (count < 3))
+        found |= (noun == 0) & in_s & (2 * free >= count)
+        found &= (count > 0) & ~np.array([_cjk(name) for name in self.names])
+        return found
+
+    def nouns(self, breaking: Array) -> Array:
+        """Words that often enough stand alone as an English noun does; any of other languages."""
+        alone, fitting = self._alone(breaking)
+        found: Array = (fitting > 1) & (3 * fitting >= alone)
+        return found
+
+    def attributes(self, breaking: Array) -> Array:
+        """English words that stand alone, but not as a noun does: "positive", "considerably"."""
+        alone, fitting = self._alone(breaking)
+        found: Array = (alone > 1) & (3 * fitting < alone)
+        return found
+
+    def _alone(self, breaking: Array) -> tuple[Array, Array]:
+        """By word, how often it stands alone, and how often so as a noun would."""
+        edges = breaking.copy()
+        edges[0] = True
+        alone = ~self.english | (edges[self.before] & edges[self.after])
+        led = self.are(ARTICLES | PREPOSITIONS | QUALIFIERS)[self.before]
+        leads = (self.before == 0) & self.are(AUXILIARIES | VERBS)[self.after]
+        return self.count(alone), self.count(alone & (~self.english | led | leads))
+
+    def content(self, common: Array, verbs: Array) -> Array:
+        """By place, the number of its run of content words, ascending; -1 where there is none.
+
+        A participle that stands before a noun, as in "lost appetite", belongs to the run.
+        """
+        import numpy as np
+
+        in_s = np.array([bool(ENDS_IN_S.fullmatch(name)) for name in self.names])
+        ends = common | verbs
+        ends[0] = True
+        participle = ~in_s[self.ids] & ~self.are(BE)[self.before] & ~ends[self.after]
+        plain = ~common[self.ids] & ~verbs[self.ids]
+        follows = np.zeros(len(plain), dtype=bool)  # whether the word before is of a run
+        follows[1:] = plain[:-1] & (self.at[1:] > 0)
+        content = plain | (verbs[self.ids] & ~common[self.ids] & participle & ~follows)
+        begins = content.copy()
+        begins[1:] &= ~content[:-1] | self.apart[1:] | (self.at[1:] == 0)
+        return np.where(content, np.cumsum(begins) - 1, -1)
+
+
+def tabled(sentences: list[Sentence]) -> Table:
+    """The words of sentences as numbers."""
+    import numpy as np
+
+    names: dict[str, int] = {"": 0}
+    ids = np.array(
+        [names.setdefault(word[0], len(names)) for each in sentences for word in each.words],
+        dtype=np.int64,
+    )
+    lengths = np.array([len(each.words) for each in sentences])
+    sentence = np.repeat(np.arange(len(sentences)), lengths)
+    at = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    apart = np.array([word[3] for each in sentences for word in each.words], dtype=bool)
+    joined = ~apart[1:] & (at[1:] > 0)
+    before, after = np.zeros_like(ids), np.zeros_like(ids)
+    before[1:][joined] = ids[:-1][joined]
+    after[:-1][joined] = ids[1:][joined]
+    english = np.array([each.document.language.startswith("en") for each in sentences])[sentence]
+    return Table(list(names), ids, before, after, sentence, at, apart, english)
 
 
 def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[int, float]]:
@@ -270,10 +398,15 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
     standing = {(at.sentence, at.first): at for t in terms if t.kind != "action" for at in t.places}
     ending = {(at.sentence, at.last): at for at in standing.values()}
     features = [_features(term, sentences, standing, ending) for term in terms]
+    _add_company(features, terms, sentences)
     spread = Counter(name for each in features for name in each)
     column = {name: number for number, name in enumerate(sorted(spread))}
-    kinds = np.array([term.kind for term in terms])
+    kinds = np.array([{"thing": 0, "place": 1, "action": 2}[term.kind] for term in terms])
     lengths = np.array([len(term.words) for term in terms])
+    sorts, sort = np.unique(np.stack([kinds, lengths]), axis=1, return_inverse=True)
+    sort = sort.reshape(-1)
+    unlike = 0.5 ** np.abs(sorts[1][:, None] - sorts[1][None, :]) * (sorts[0][:, None] == sorts[0])
+    factors = unlike[:, sort]  # by sort and term
 
     def table(rows: list[dict[int, float]], width: int) -> Any:
         """Rows of {column: weight} as a sparse matrix, each of length 1."""
@@ -282,16 +415,22 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         starts = [0, *accumulate(len(row) for row in rows)]
         return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
 
-    def cosines(vectors: Any, start: int) -> Any:
+    def cosines(vectors: Any, start: int) -> Array:
         """Of a block of terms with all; halved for each word they differ in length."""
         here = slice(start, start + BLOCK)
-        scores = (vectors[here] @ vectors.T).toarray()
-        scores *= 0.5 ** np.abs(lengths[here, None] - lengths[None, :])
-        return np.where(kinds[here, None] == kinds[None, :], scores, 0).round(6)
+        scores: Array = (vectors[here] @ vectors.T).toarray()
+        scores *= factors[sort[here]]
+        return scores
 
-    def best(scores: Any, count: int) -> dict[int, float]:
-        order = np.argsort(-scores, kind="stable")[:count]
-        return {int(other): float(scores[other]) for other in order if scores[other]}
+    def best(scores: Array, count: int) -> Iterator[dict[int, float]]:
+        """Of each row the highest, best first; equal ones in order."""
+        width = scores.shape[1]
+        least = np.partition(scores, max(0, width - count), axis=1)[:, max(0, width - count)]
+        for row, low in zip(scores, least, strict=True):
+            there = np.flatnonzero(row >= max(low - 1e-6, 1e-6))
+            values = row[there].round(6)
+            order = np.argsort(-values, kind="stable")[:count]
+            yield dict(zip(there[order].tolist(), values[order].tolist(), strict=True))
 
     beside = table(
         [
@@ -307,17 +446,17 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         len(column),
     )
     near = [
-        best(row, NEIGHBOURS)
+        row
         for start in range(0, len(terms), BLOCK)
-        for row in cosines(beside, start)
+        for row in best(cosines(beside, start), NEIGHBOURS)
     ]
     shared = table(near, len(terms))
-    result = []
+    result: list[dict[int, float]] = []
     for start in range(0, len(terms), BLOCK):
         scores = cosines(shared, start) + 0.3 * cosines(beside, start)
-        for number, row in enumerate(scores, start):
-            row[number] = 0
-            result.append(best(row, most))
+        rows = np.arange(len(scores))
+        scores[rows, rows + start] = 0
+        result.extend(best(scores, most))
     return result
 
 
@@ -353,127 +492,134 @@ def _features(
         if _ROW.search(text := sentences[place.sentence].text):
             before = text[: sentences[place.sentence].words[place.first].start]
             result[f"column {before.count('|')} {sentences[place.sentence].passage}"] += 1
-    result[f"head {term.head}"] = len(term.places)
+    result[f"kind {singular(term.head)}"] = len(term.places)
     result[f"length {len(term.words)}"] = len(term.places)
     result[f"form {term.text[:1].isupper()} {term.text.endswith('s')}"] = len(term.places)
     return result
 
 
-def _small_words(sentences: list[Sentence]) -> set[str]:
-    """Very frequent short words: the function words of languages without a list here."""
-    counts: Counter[str] = Counter()
-    for sentence in sentences:
-        longest = 3 if sentence.document.language.startswith("en") else 4
-        counts.update(word.folded for word in sentence.words if len(word.folded) <= longest)
-    least = max(20, 0.004 * sum(len(sentence.words) for sentence in sentences))
-    return {word for word, count in counts.items() if count >= least and not _cjk(word)}
-
-
-def _verbs(sentences: list[Sentence], common: frozenset[str]) -> set[str]:
-    """Words that stand where verbs and participles stand more often than where nouns do."""
-    counts: Counter[str] = Counter()
-    verb: Counter[str] = Counter()
-    noun: Counter[str] = Counter()
-    free: Counter[str] = Counter()
-    for sentence in sentences:
-        for at, word in enumerate(sentence.words):
-            name, before, after = word.folded, sentence.before(at), sentence.after(at)
-            object_follows = after in ARTICLES
-            counts[name] += 1
-            verb[name] += object_follows or (before in BE and after in PREPOSITIONS)
-            verb[name] += before in MODALS or before in {"to", "he", "she", "they", "it"}
-            noun[name] += before in ARTICLES or after == "of"
-            noun[name] += before in PREPOSITIONS and before != "to" and not object_follows
-            noun[name] += before != "" and after in AUXILIARIES
-            free[name] += after != "" and (after not in common or object_follows)
-            free[name] += after in PARTICLES | QUALIFIERS
-    return {
-        name
-        for name, count in counts.items()
-        if not _cjk(name)
-        and (
-            (verb[name] > noun[name] and (verb[name] > 1 or count < 3))
-            or (not noun[name] and ENDS_IN_S.fullmatch(name) and 2 * free[name] >= count)
-        )
-    }
-
-
-def _nouns(sentences: list[Sentence], breaking: frozenset[str]) -> set[str]:
-    """Words that often enough stand alone as an English noun does; any word of other languages."""
-    edges = breaking | {""}
-    alone: Counter[str] = Counter()
-    fitting: Counter[str] = Counter()
-    for sentence in sentences:
-        english = sentence.document.language.startswith("en")
-        for at, word in enumerate(sentence.words):
-            before, after = sentence.before(at), sentence.after(at)
-            if not english or (before in edges and after in edges):
-                alone[word.folded] += 1
-                fitting[word.folded] += (
-                    not english
-                    or before in ARTICLES | PREPOSITIONS | QUALIFIERS
-                    or (before == "" and after in AUXILIARIES | VERBS)
-                )
-    return {word for word, count in fitting.items() if count > 1 and 3 * count >= alone[word]}
-
-
-def _runs(
-    sentences: list[Sentence], common: frozenset[str], verbs: set[str]
-) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Runs of content words: sentence, first word, words.
-
-    A participle that stands before a noun, as in "lost appetite", belongs to the run.
-    """
-    for number, sentence in enumerate(sentences):
-        run: list[str] = []
-        for at, word in enumerate(sentence.words):
-            after = sentence.after(at)
-            verb = word.folded in verbs and not (
-                not run
-                and not ENDS_IN_S.fullmatch(word.folded)
-                and sentence.before(at) not in BE
-                and after not in common | verbs | {""}
-            )
-            if run and (word.apart or word.folded in common or verb):
-                yield number, at - len(run), tuple(run)
-                run = []
-            if not verb and word.folded not in common:
-                run.append(word.folded)
-        if run:
-            yield number, len(sentence.words) - len(run), tuple(run)
-
-
-def _units(runs: list[tuple[str, ...]], nouns: set[str]) -> set[tuple[str, ...]]:
-    """The runs of words that the corpus uses as one.
+def _units(table: Table, run: Array, nouns: Array) -> Iterator[tuple[int, int]]:
+    """Where the runs of words that the corpus uses as one stand: first place and length.
 
     Two words are one if met together more often than by chance (p < 0.001); a longer run if no
     part of it that stands alone does so much more often; a word alone if it is a noun.
     """
-    counts: Counter[tuple[str, ...]] = Counter()
-    for run in runs:
-        for size in range(1, LONGEST + 1):
-            counts.update(run[at : at + size] for at in range(len(run) - size + 1))
-    within: Counter[tuple[str, ...]] = Counter()  # met inside the most frequent longer run
-    for run, count in counts.items():
-        for part in {run[1:], run[:-1]} - {()}:
-            within[part] = max(within[part], count)
-    total = sum(len(run) for run in runs)
+    import numpy as np
 
-    units: set[tuple[str, ...]] = set()
-    for run, count in sorted(counts.items(), key=lambda item: (len(item[0]), item[0])):
-        wrong_end = run[0].isdigit() or (len(run[-1]) < 2 and not _cjk(run[-1]))
-        if count < 2 or count == within[run] or wrong_end:
-            continue
-        if len(run) == 1:
-            fits = len(run[0]) >= 3 and run[0] in nouns
-        elif len(run) == 2:
-            fits = likelihood_ratio(count, counts[run[:1]], counts[run[1:]], total) > 10.83
+    places = np.flatnonzero(run >= 0)
+    if not len(places):
+        return
+    words, run = table.ids[places], run[places]
+    digit = np.array([name.isdigit() for name in table.names])
+    small = np.array([len(name) < 2 and not _cjk(name) for name in table.names])
+    short = np.array([len(name) < 3 for name in table.names])
+    total = len(words)
+
+    longest = np.zeros(total, dtype=np.int64)  # the longest unit that begins at a place
+    _, ids = np.unique(words, return_inverse=True)
+    one = ids
+    single = counts = within = np.zeros(0, dtype=np.int64)
+    kept = np.zeros(0, dtype=bool)
+    for size in range(1, LONGEST + 1):
+        begin = np.arange(total - size + 1)
+        begin = begin[run[begin] == run[begin + size - 1]]
+        if size > 1:
+            shorter, parts_counts, parts_within, parts_kept = ids, counts, within, kept
+            key = shorter[begin] * (int(words.max()) + 1) + words[begin + size - 1]
+            ids = np.full(total, -1, dtype=np.int64)
+            _, ids[begin] = np.unique(key, return_inverse=True)
+        if not len(begin):
+            break
+        counts = np.bincount(ids[begin])
+        where = np.zeros(len(counts), dtype=np.int64)  # one place of each run
+        where[ids[begin]] = begin
+        longer = begin[begin + size < total]
+        longer = longer[run[longer] == run[np.minimum(longer + size, total - 1)]]
+        within = np.zeros(len(counts), dtype=np.int64)  # met inside the most frequent longer run
+        if len(longer) and size < LONGEST:
+            key = ids[longer] * (int(words.max()) + 1) + words[longer + size]
+            _, number, often = np.unique(key, return_inverse=True, return_counts=True)
+            np.maximum.at(within, ids[longer], often[number])
+            np.maximum.at(within, ids[longer + 1], often[number])
+        fits = (counts >= 2) & (counts != within)
+        fits &= ~digit[words[where]] & ~small[words[where + size - 1]]
+        if size == 1:
+            fits &= ~short[words[where]] & nouns[words[where]]
+            single = counts
+        elif size == 2:
+            left, right = single[one[where]], single[one[where + 1]]
+            for each in np.flatnonzero(fits).tolist():
+                both = int(counts[each])
+                surely = likelihood_ratio(both, int(left[each]), int(right[each]), total)
+                fits[each] = surely > 10.83
         else:
-            alone = [p for p in (run[1:], run[:-1]) if p in units and counts[p] > within[p]]
-            fits = 2 * count >= min((counts[part] for part in alone), default=0)
-        if fits:
-            units.add(run)
-    return units
+            least = np.full(len(counts), np.iinfo(np.int64).max)
+            for part in (shorter[where], shorter[where + 1]):
+                alone = parts_kept[part] & (parts_counts[part] > parts_within[part])
+                least = np.minimum(least, np.where(alone, parts_counts[part], least))
+            least[least == np.iinfo(np.int64).max] = 0
+            fits &= 2 * counts >= least
+        kept = fits
+        longest[begin[fits[ids[begin]]]] = size
+    at, chosen, starts = 0, longest.tolist(), places.tolist()
+    while at < total:
+        if chosen[at]:
+            yield starts[at], chosen[at]
+        at += chosen[at] or 1
+
+
+def _add_company(
+    features: list[Counter[str]], terms: list[Term], sentences: list[Sentence]
+) -> None:
+    """What a text says a term is, "a hormone that ...", and what it is listed with."""
+    within: dict[int, list[tuple[Place, int]]] = {}
+    for number, term in enumerate(terms):
+        for place in term.places if term.kind == "thing" else ():
+            within.setdefault(place.sentence, []).append((place, number))
+    for which, places in within.items():
+        places.sort()
+        sentence = sentences[which]
+        for (one, left), (two, right) in pairwise(places):
+            between = sentence.text[
+                sentence.words[one.last - 1].end : sentence.words[two.first].start
+            ]
+            if _LISTED.fullmatch(between):
+                for number, other in ((left, right), (right, left)):
+                    features[number][f"with {other}"] += 1
+                    features[number][f"with {number}"] += 1
+        place, number = places[0]
+        kind = _genus(sentence, place)
+        if kind:
+            features[number][f"kind {kind}"] += len(terms[number].places)
+
+
+def _genus(sentence: Sentence, place: Place) -> str:
+    """The head of what an English sentence or a glossary says a term is; empty if it does not.
+
+    The noun before the first function word, as in "T is a peptide hormone that" (Amsler 1981,
+    doi:10.3115/981923.981956, of dictionaries); "one of the bones" is a bone.
+    """
+    at = place.last
+    told = sentence.text[sentence.words[at - 1].end :][:1] == ":" and place.first == 0
+    english = sentence.document.language.startswith("en")
+    if not english or not (told or sentence.after(at - 1) in BE) or place.first > 1:
+        return ""
+    at += not told
+    if not told and sentence.folded(at) not in ("a", "an", "one", "the"):
+        return ""
+    kind = ""
+    for each in range(at, min(at + 12, len(sentence.words))):
+        word = sentence.folded(each)
+        common = word in COMMON or word in _OF_KINDS
+        if kind and (common or sentence.words[each].apart):
+            return singular(kind)
+        kind = "" if common else word
+    return ""
+
+
+def singular(word: str) -> str:
+    """A word without the -s of an English plural."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "siu" else word
 
 
 def likelihood_ratio(both: int, left: int, right: int, total: int) -> float:
@@ -517,8 +663,10 @@ def _front(sentence: Sentence, first: int) -> tuple[str, ...]:
     return tuple(word.folded for word in sentence.words[start - 1 : first])
 
 
-def _actions(things: list[Term], sentences: list[Sentence]) -> list[Term]:
+def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> list[Term]:
     """What things are said to do more than once, in the same few words: "thickens the blood"."""
+    import numpy as np
+
     after = {(place.sentence, place.last) for term in things for place in term.places}
     inside = {
         (place.sentence, at)
@@ -528,16 +676,16 @@ def _actions(things: list[Term], sentences: list[Sentence]) -> list[Term]:
     }
     found: dict[tuple[str, ...], Term] = {}
     said: set[tuple[str, ...]] = set()
-    for number, sentence in enumerate(sentences):
-        for first, word in enumerate(sentence.words):
-            last = _action(sentence, first)
-            if last and (number, first) not in inside:
-                words = tuple(each.folded for each in sentence.words[first:last])
-                found.setdefault(words, Term(words, "action")).places.append(
-                    Place(number, first, last)
-                )
-                if (number, first) in after and not word.apart:
-                    said.add(words)
+    in_s = table.are(n for n in table.names if n not in COMMON and ENDS_IN_S.fullmatch(n))
+    for each in np.flatnonzero(in_s[table.ids]).tolist():
+        number, first = int(table.sentence[each]), int(table.at[each])
+        sentence = sentences[number]
+        last = _action(sentence, first)
+        if last and (number, first) not in inside:
+            words = tuple(word.folded for word in sentence.words[first:last])
+            found.setdefault(words, Term(words, "action")).places.append(Place(number, first, last))
+            if (number, first) in after and not sentence.words[first].apart:
+                said.add(words)
     return [found[words] for words in sorted(said) if len(found[words].places) >= 2]
 
 

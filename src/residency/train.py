@@ -32,7 +32,6 @@ from residency.devices import (
     blocks_at_once,
     free_memory,
     join,
-    large_pages,
     prepare_zero,
     processes,
     rank,
@@ -143,7 +142,6 @@ def _trained(
 ) -> None:
     """The part of `train` that each process takes; it stops after a step where `stopping` says."""
     blocks = Blocks(pack / "train")
-    large_pages()
     join()
     from transformers import AutoTokenizer, set_seed
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config

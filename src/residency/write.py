@@ -1,69 +1,456 @@
 """write: exam questions from passages, each with the passage it came from.
 
-corpus ── writer ──> question ── checks ──> options in random order ──> kept
-                                    └─────> the ledger, with the reason
+corpus ── writer ──> question ── checks ── judges ──> options in random order ──> kept
+                                    └─────────┴─> the ledger, with the reason
+
+A model is asked in rounds: every passage is asked about before any is asked about twice, so that
+where a budget ends, what it bought is spread over the whole corpus.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, Tag, model_validator
 
-from residency import records, step
-from residency.checks import checks
+from residency import author, judge, records, served, step
+from residency.answers import Budget, Refused, Reply, Request, ask
+from residency.asking import Prompt
+from residency.author import Item, ModelWriter, Unusable
+from residency.checks import Checks, Fault, checks
 from residency.decontaminate import Decontaminate
 from residency.files import write_rows
+from residency.judge import Verify
 from residency.offline import OfflineWriter, written
-from residency.records import Question, Rejected
-from residency.section import Complaint, Name, Section
+from residency.passages import Passage, around, passages
+from residency.records import Document, Question, Rejected
+from residency.section import Complaint, Name, Section, known_kind, told_by_kind
+
+BATCH = 32
+"""Passages written about before the judges sit, where both are paid from one budget.
+
+All of a round at once could spend it before a single question is judged, and so keep none.
+"""
+
+FEWEST = author.LEAST
+
+Writer = Annotated[
+    Annotated[OfflineWriter, Tag("<offline>")] | Annotated[ModelWriter, Tag("<model>")],
+    told_by_kind(),
+    known_kind("offline", "model"),
+]
+
+
+class Spend(Section):
+    """What models may cost; where it ends, what is written so far is kept."""
+
+    money: float | None = Field(
+        gt=0, description="In the currency of the models' prices; null for any."
+    )
+    tokens: int | None = Field(ge=1, description="Of prompts and replies together; null for any.")
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Spend:
+        if self.money is None and self.tokens is None:
+            raise ValueError("bounds neither money nor tokens; set budget to null")
+        return self
 
 
 class Questions(Section):
     """Synthetic exam questions written from a corpus."""
 
     corpus: Name = Field(description="Corpus whose passages the questions are about.")
-    writer: OfflineWriter = Field(description="Who writes, and how much.")
+    writer: Writer = Field(description="Who writes, and how much.")
+    verify: Verify | None = Field(description="Who must agree with the answers; null for nobody.")
+    budget: Spend | None = Field(description="What models may cost; null for anything.")
+    checks: Checks = Field(description="What a question must be like.")
     decontaminate: Decontaminate = Field(description="Exams that no question may repeat.")
 
+    @property
+    def models(self) -> list[str]:
+        """The models that write and judge."""
+        writes = [self.writer.model] if isinstance(self.writer, ModelWriter) else []
+        return [*writes, *(self.verify.judges if self.verify else [])]
 
-def write(questions: Questions, corpus: Path, exams: list[Path], out: Path) -> None:
+
+@dataclass(slots=True)
+class Asked:
+    """What was asked of models, and what it cost."""
+
+    budget: Budget
+    currency: str | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)  # of replies.jsonl
+    refused: int = 0
+
+    def ask(
+        self, model: Path, requests: Sequence[Request], about: Sequence[str], prompts: list[Prompt]
+    ) -> list[Reply | Refused | None]:
+        """The replies; `about` and `prompts`: what each request is for, and its file."""
+        found = served.endpoint(model)
+        if found and found.price:
+            self.currency = found.price.currency
+        replies = ask(model, requests, self.budget)
+        for reply, request, name, prompt in zip(replies, requests, about, prompts, strict=True):
+            if reply is None:
+                continue
+            row = {"about": name, "asked": model.name, "key": reply.key, "seed": request.seed}
+            row |= {"prompt": prompt.file, "prompt_sha256": prompt.sha256}
+            if isinstance(reply, Refused):
+                self.refused += 1
+                self.rows.append(row | {"refused": reply.reason})
+                continue
+            told = ("model", "prompt_tokens", "reply_tokens", "finish", "cost", "asked_at")
+            self.rows.append(row | {key: getattr(reply, key) for key in (*told, "seconds")})
+        return replies
+
+    def told(self, kept: int) -> dict[str, Any]:
+        """What it came to, for the counts."""
+        paid = any(row.get("cost") is not None for row in self.rows)
+        money = round(float(self.budget.spent_money), 6) if paid else None
+        return {
+            "requests": len(self.rows),
+            "refused": self.refused,
+            "prompt_tokens": sum(row.get("prompt_tokens", 0) for row in self.rows),
+            "reply_tokens": sum(row.get("reply_tokens", 0) for row in self.rows),
+            "money": money,
+            "currency": self.currency,
+            "money_per_kept_question": round(money / kept, 6) if money and kept else None,
+            "stopped_by_budget": self.budget.stopped,
+        }
+
+
+def write(
+    questions: Questions,
+    corpus: Path,
+    exams: list[Path],
+    model: Path | None,
+    judges: list[Path],
+    examples: Path | None,
+    out: Path,
+) -> None:
     """Write questions.jsonl from a corpus's passages; dropped drafts are in the ledger.
 
-    `corpus`: a folder of build/corpora; `exams`: the splits' .jsonl files to keep out.
+    `corpus`: a folder of build/corpora; `exams`: the splits' .jsonl files to keep out; `model`:
+    the writer's folder, if it is a model; `judges`: theirs; `examples`: questions to show it.
+    replies.jsonl has a row for each reply: of whom, to which prompt, its tokens, cost and time.
 
-    Raises Complaint if no question comes of the corpus.
+    Raises Complaint if no question comes of the corpus, or a model cannot be asked.
     """
     writer = questions.writer
     known = (each for path in exams for each in records.questions(path))
-    fault = checks(known, questions.decontaminate)
-    kept: list[Question] = []
-    rejected: list[Rejected] = []
-    positions = _dealt(writer.options, random.Random(writer.seed))
-    for each in written(writer, records.documents(corpus), fault):
-        if isinstance(each, Rejected):
-            rejected.append(each)
-            continue
-        place = next(positions)
-        right, *wrong = each.options
-        options = (*wrong[:place], right, *wrong[place:])
-        kept.append(replace(each, options=options, answers=(place,)))
-    if not kept:
-        raise Complaint(
-            f"{corpus}: no question could be written from it, expected terms met twice or more "
-            f"with {writer.options - 1} others of their kind; "
-            "give a larger corpus or ask for fewer options"
+    shown = list(records.questions(examples)) if examples else []
+    fault = checks(questions.checks, known, questions.decontaminate, shown)
+    spend = questions.budget
+    asked = Asked(
+        Budget(
+            money=Decimal(str(spend.money)) if spend and spend.money is not None else None,
+            tokens=spend.tokens if spend else None,
         )
+    )
+    bench = Bench(questions.verify, judges, asked, writer.seed)
+    if isinstance(writer, OfflineWriter):
+        found = _by_rule(writer, list(records.documents(corpus)), fault, bench)
+    else:
+        found = _by_model(writer, model, corpus, shown, fault, bench, spend is not None)
+    kept = list(_placed(found.kept, writer.seed))
+    if not kept:
+        raise Complaint(f"{corpus}: {_nothing(questions, found)}")
     write_rows(out / "questions.jsonl", kept)
+    write_rows(out / "replies.jsonl", asked.rows)
     forms = Counter(question.labels["kind"] for question in kept)
-    told = {(each.origin["document"], each.origin["start"]) for each in kept}
-    counts = {"questions": len(kept), **dict(sorted(forms.items()))}
-    counts["sentences_asked_about"] = len(told)
-    records.write_ledger(out, counts, rejected)
+    counts = {"questions": len(kept), **dict(sorted(forms.items())), **found.counts(kept)}
+    told = {"asked": asked.told(len(kept))} if asked.rows else {}
+    records.write_ledger(out, counts, found.rejected, **told)
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of a corpus."""
+
+    kept: list[Question]
+    rejected: list[Rejected]
+    passages: int | None = None  # None: asked sentence by sentence
+    asked_about: int = 0
+
+    def counts(self, kept: list[Question]) -> dict[str, int]:
+        """How much of the corpus was asked about."""
+        if self.passages is None:
+            told = {(each.origin["document"], each.origin["start"]) for each in kept}
+            return {"sentences_asked_about": len(told)}
+        covered = {(each.origin["document"], *each.origin["passage"]) for each in kept}
+        return {
+            "passages": self.passages,
+            "passages_asked_about": self.asked_about,
+            "passages_with_questions": len(covered),
+        }
+
+
+def _by_rule(writer: OfflineWriter, documents: list[Document], fault: Fault, bench: Bench) -> Found:
+    found = Found([], [])
+    for each in written(writer, documents, fault):
+        if isinstance(each, Rejected):
+            found.rejected.append(each)
+        else:
+            found.kept.append(each)
+    by_id = {each.id: each for each in documents}
+    passages = []
+    for place, question in enumerate(found.kept):
+        origin = question.origin
+        document = by_id[origin["document"]]
+        passage = around(document, origin["start"], origin["end"])
+        passages.append(passage)
+        told = author.origin(passage, origin["start"], origin["end"]) | {"writer": writer.kind}
+        found.kept[place] = replace(question, origin=told)
+    cases = [([question], passage) for question, passage in zip(found.kept, passages, strict=True)]
+    verdicts = bench.verdicts(cases)
+    found.kept = []
+    for (case, _), verdict in zip(cases, verdicts, strict=True):
+        _take(found, case, verdict)
+    return found
+
+
+def _by_model(
+    writer: ModelWriter,
+    model: Path | None,
+    corpus: Path,
+    shown: list[Question],
+    fault: Fault,
+    bench: Bench,
+    bounded: bool,
+) -> Found:
+    """Round by round, each in the order of passages; within one, drafts are checked in order."""
+    if model is None:
+        raise Complaint(f"--model is missing, expected the folder of {writer.model}")
+    examples = author.by_kind(shown)
+    if writer.examples and not shown:
+        raise Complaint(
+            f"writer.examples: the train split of {writer.examples.exam} has no question; "
+            "give it a share, or set examples to null"
+        )
+    files = author.prompts(writer)
+    plan = [author.items(writer, each) for each in _passages(writer, corpus)]
+    found = Found([], [], passages=len(plan))
+    stems: defaultdict[str, list[str]] = defaultdict(list)  # by passage
+    about: set[str] = set()
+    for round in itertools.zip_longest(*plan) if plan else ():
+        for batch in _batches(round, BATCH if bounded and bench.judges else len(round)):
+            requests = [
+                author.request(
+                    writer,
+                    item,
+                    files[item.kind],
+                    author.shown(writer, item, examples),
+                    stems[item.passage.id],
+                )
+                for item in batch
+            ]
+            replies = bench.asked.ask(
+                model, requests, [each.id for each in batch], [files[i.kind] for i in batch]
+            )
+            cases = []
+            for item, request, reply in zip(batch, requests, replies, strict=True):
+                if reply is not None:
+                    about.add(item.passage.id)
+                case = _drafted(writer, item, reply, fault, found)
+                stems[item.passage.id] += [each.stem for each in case]
+                told = {
+                    "writer": model.name,
+                    "prompt": files[item.kind].file,
+                    "prompt_sha256": files[item.kind].sha256,
+                    "seed": request.seed,
+                }
+                if case:
+                    case = [replace(each, origin=each.origin | told) for each in case]
+                    cases.append((case, item.passage))
+            for (case, _), verdict in zip(cases, bench.verdicts(cases), strict=True):
+                _take(found, case, verdict)
+    found.asked_about = len(about)
+    places = {each.id: place for place, row in enumerate(plan) for each in row}
+    order = {each.id: (places[each.id], each.kind, each.number) for row in plan for each in row}
+    found.kept.sort(key=lambda each: (*order[_item_of(each)], each.order))
+    return found
+
+
+def _passages(writer: ModelWriter, corpus: Path) -> Iterator[Passage]:
+    return passages(records.documents(corpus), writer.passage_words)
+
+
+def _batches(round: Sequence[Item | None], size: int) -> Iterator[list[Item]]:
+    items = [each for each in round if each is not None]
+    for start in range(0, len(items), max(1, size)):
+        yield items[start : start + size]
+
+
+def _item_of(question: Question) -> str:
+    return question.group if question.kind == "progressive" else question.id
+
+
+def _drafted(
+    writer: ModelWriter,
+    item: Item,
+    reply: Reply | Refused | None,
+    fault: Fault,
+    found: Found,
+) -> list[Question]:
+    """The questions of one reply without fault; why the others are not kept goes to `found`.
+
+    Of a case those up to the first with a fault are kept, if they are three or more: what comes
+    later builds on it.
+    """
+
+    def reject(id: str, reason: str, detail: str, told: dict[str, Any]) -> None:
+        document = item.passage.document
+        place = {"document": document.id, "passage": [item.passage.start, item.passage.end]}
+        item_told = told | {"origin": place}
+        found.rejected.append(Rejected(id=id, reason=reason, detail=detail, item=item_told))
+
+    if reply is None:
+        reject(item.id, "budget spent", "", {})
+        return []
+    if isinstance(reply, Refused):
+        reject(item.id, reply.reason, reply.detail, {"key": reply.key})
+        return []
+    try:
+        drafts = author.read(writer, item, reply)
+    except Unusable as why:
+        reject(item.id, why.args[0], why.args[1], {"reply": reply.text, "key": reply.key})
+        return []
+    case: list[Question] = []
+    for place, draft in enumerate(drafts, 1):
+        id = item.id if item.kind != "progressive" else f"{item.id}.{place}"
+        if len(case) < place - 1:
+            reject(id, "builds on a dropped one", "", {"key": reply.key})
+        elif isinstance(draft, Unusable):
+            reject(id, draft.args[0], draft.args[1], {"reply": reply.text, "key": reply.key})
+        elif found_fault := fault(draft):
+            reject(id, *found_fault, _told(draft))
+        else:
+            case.append(draft)
+    if item.kind == "progressive" and len(case) < FEWEST:
+        for each in case:
+            reject(each.id, "case too short", f"{len(case)} good questions of it", _told(each))
+        return []
+    return case
+
+
+def _told(question: Question) -> dict[str, Any]:
+    """A question as an item of the ledger."""
+    right = [question.options[each] for each in question.answers]
+    return {
+        "stem": question.stem,
+        "options": list(question.options),
+        "answer": "; ".join(right) or question.reference,
+        "key": question.origin.get("reply"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What judges say of a question."""
+
+    reason: str = ""  # why it is not kept; empty if it is
+    detail: str = ""
+    closed_book: str = ""  # share of judges right without the passage, as a label
+
+
+def _take(found: Found, case: list[Question], verdicts: list[Verdict]) -> None:
+    """Keep a case's questions up to the first that the judges do not; none if too few are left."""
+    good = list(itertools.takewhile(lambda each: not each.reason, verdicts))
+    short = case[0].kind == "progressive" and len(good) < FEWEST
+    for place, (question, verdict) in enumerate(zip(case, verdicts, strict=True)):
+        if place < len(good) and not short:
+            labels = question.labels
+            if verdict.closed_book:
+                labels = labels | {"closed_book": verdict.closed_book}
+            found.kept.append(replace(question, labels=labels))
+            continue
+        reason, detail = verdict.reason, verdict.detail
+        if not reason:
+            late = place > len(good)
+            reason = "builds on a dropped one" if late else "case too short"
+            detail = "" if late else f"{len(good)} good questions of it"
+        item = _told(question) | {"origin": question.origin}
+        found.rejected.append(Rejected(id=question.id, reason=reason, detail=detail, item=item))
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The judges of a set of questions."""
+
+    verify: Verify | None
+    judges: list[Path]
+    asked: Asked
+    seed: int
+
+    def verdicts(self, cases: list[tuple[list[Question], Passage]]) -> list[list[Verdict]]:
+        """What the majority says of each question of each case."""
+        if self.verify is None or not cases:
+            return [[Verdict()] * len(case) for case, _ in cases]
+        if not self.judges:
+            raise Complaint(f"--judges is missing, expected {', '.join(self.verify.judges)}")
+        prompt = judge.prompt()
+        flat = [
+            (question, case[:place], passage.text)
+            for case, passage in cases
+            for place, question in enumerate(case)
+        ]
+        requests = [
+            judge.requests(self.verify, question, text, before, prompt, self.seed)
+            for question, before, text in flat
+        ]
+        about = [q.id for (q, *_), made in zip(flat, requests, strict=True) for _ in made]
+        every = [each for made in requests for each in made]
+        said = []
+        for model in self.judges:
+            replies = iter(self.asked.ask(model, every, about, [prompt] * len(every)))
+            said.append([[next(replies) for _ in made] for made in requests])
+        verdicts = iter(
+            _verdict(question, [replies[place] for replies in said])
+            for place, (question, *_) in enumerate(flat)
+        )
+        return [[next(verdicts) for _ in case] for case, _ in cases]
+
+
+def _verdict(question: Question, replies: list[list[Reply | Refused | None]]) -> Verdict:
+    """The majority's; `replies`: by judge, with the passage and then without."""
+    count = len(replies)
+    if any(each is None for said in replies for each in said):
+        return Verdict("budget spent", "before every judge sat")
+    right = sum(judge.agrees(question, said[0]) for said in replies)
+    if 2 * right <= count:
+        return Verdict("not answerable", f"{right} of {count} judges agree, given the passage")
+    if any(len(said) == 1 for said in replies):
+        return Verdict()
+    known = sum(judge.agrees(question, said[1]) for said in replies)
+    return Verdict(closed_book=f"{known}/{count}")
+
+
+def _placed(questions: Iterable[Question], seed: int) -> Iterator[Question]:
+    """Questions with their options in random order, each place of the right one as frequent."""
+    decks: dict[int, Iterator[int]] = {}
+    for each in questions:
+        count, form = len(each.options), each.form or each.kind
+        if form == "single":
+            deck = decks.setdefault(count, _dealt(count, random.Random(seed)))
+            place = next(deck)
+            right = each.options[each.answers[0]]
+            wrong = [option for at, option in enumerate(each.options) if at != each.answers[0]]
+            options = (*wrong[:place], right, *wrong[place:])
+            yield replace(each, options=options, answers=(place,))
+        elif form in ("multiple", "propositions"):
+            order = random.Random(f"{seed} {each.id}").sample(range(count), count)
+            answers = sorted(order.index(answer) for answer in each.answers)
+            options = tuple(each.options[at] for at in order)
+            yield replace(each, options=options, answers=tuple(answers))
+        else:
+            yield each
 
 
 def _dealt(options: int, chance: random.Random) -> Iterator[int]:
@@ -72,6 +459,27 @@ def _dealt(options: int, chance: random.Random) -> Iterator[int]:
         places = list(range(options))
         chance.shuffle(places)
         yield from places
+
+
+def _nothing(questions: Questions, found: Found) -> str:
+    """Why a set is empty, and what to do."""
+    writer = questions.writer
+    if isinstance(writer, OfflineWriter) and not questions.verify:
+        return (
+            "no question could be written from it, expected terms met twice or more "
+            f"with {writer.options - 1} others of their kind; "
+            "give a larger corpus or ask for fewer options"
+        )
+    reasons = Counter(each.reason for each in found.rejected).most_common(3)
+    if not reasons:
+        return "no question could be written from it: it has no passage"
+    told = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+    first = next(each for each in found.rejected if each.reason == reasons[0][0])
+    return (
+        f"no question of {len(found.rejected)} drafts was kept, most often: {told}; "
+        f"the first: {first.detail or first.reason}; "
+        "raise the budget, loosen the checks, or take a stronger model"
+    )
 
 
 if __name__ == "__main__":

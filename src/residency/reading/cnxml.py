@@ -153,6 +153,10 @@ _TEMPLATES = """
 <xsl:template match="c:glossary">
   &block;g<xsl:apply-templates/>&end;
 </xsl:template>
+<xsl:template match="c:glossary//c:definition">
+  <xsl:text>&block;g</xsl:text><xsl:apply-templates select="c:term"/>
+  <xsl:text>: </xsl:text><xsl:apply-templates select="c:meaning"/><xsl:text>&end;</xsl:text>
+</xsl:template>
 <xsl:template match="c:definition">
   <xsl:text>&line;</xsl:text><xsl:apply-templates select="c:term"/>
   <xsl:text>: </xsl:text><xsl:apply-templates select="c:meaning"/><xsl:text>&line;</xsl:text>
