@@ -273,7 +273,9 @@ def _make(declared: declaration.Declaration, stage: graph.Stage, out: Path) -> N
     for key in stage.section.split("."):
         values = values[key] if isinstance(values, dict) else getattr(values, key)
     hints, given = get_type_hints(step), dict[str, Any](stage.inputs)
-    for name in list(inspect.signature(step).parameters)[1:-1]:
+    for name in list(inspect.signature(step).parameters)[1:]:
+        if name == "out":
+            continue
         if name == "name":
             given[name] = stage.section.rpartition(".")[2]
         elif hints[name] != list[Path]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 from project import REPOSITORY, environment, typed
 
-from residency.commands import COMMANDS
+from residency.commands import COMMANDS, Command, main
 
 HEAVY = {"torch", "transformers", "tokenizers", "dvc", "snakemake", "pydantic", "numpy", "ruamel"}
 
@@ -82,6 +83,23 @@ def test_outside_of_a_project_the_way_into_one_is_told(
     monkeypatch.chdir(folder / "below")
     done = typed(capsys, *word.split())
     assert f"the project is {folder}: cd there" in done.out + done.err
+
+
+def test_a_module_with_a_main_of_its_own_is_a_command_by_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = types.ModuleType("residency.comparing")
+    module.main = lambda: print(sys.argv)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "residency.comparing", module)
+    line = Command("residency.comparing", "compare two revisions", whole=True)
+    monkeypatch.setitem(COMMANDS, "compare", line)
+    monkeypatch.setattr(sys, "argv", [])
+    assert typed(capsys, "--help").out.count("compare two revisions") == 1
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "HEAD~1", "--odd"])
+    assert not end.value.code
+    assert capsys.readouterr().out == "['residency compare', 'HEAD~1', '--odd']\n"
+    assert "compare" in typed(capsys, "completion", "bash").out
 
 
 def test_bash_completes_commands_options_and_models_that_are_built(

@@ -2,8 +2,9 @@
 
     residency ── COMMANDS ──> one module per command ── arguments(parser), run(arguments) -> status
 
-A command is hooked by its line in COMMANDS. Its module loads nothing heavy by being imported, or
-by `arguments`, so that `--help` answers at once; what `run` needs is imported there.
+A command is hooked by its line in COMMANDS. Its module loads nothing heavy by being imported, or by
+`arguments`, so that `--help` answers at once; what `run` needs is imported there. A module that has
+a `main` of its own instead is hooked as `whole`, and answers as fast as it is imported.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Command:
 
     module: str
     summary: str
+    whole: bool = False  # the module has a `main` that reads the command line by itself
 
 
 COMMANDS = {
@@ -63,7 +65,7 @@ def parser(only: str | None = None) -> Parser:
     whole = Parser(prog="residency", description="From raw books and exams to a specialist model.")
     commands = whole.add_subparsers(metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
-        if only is None or only == name:
+        if only in (None, name) and not command.whole:
             module = importlib.import_module(command.module)
             each = commands.add_parser(name, help=command.summary, description=module.__doc__)
             module.arguments(each)
@@ -78,6 +80,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     """Obey a command line, and leave with its status."""
     words = sys.argv[1:] if words is None else words
     word = words[0] if words else "--help"
+    if word in COMMANDS and COMMANDS[word].whole:
+        sys.argv = [f"residency {word}", *words[1:]]
+        raise SystemExit(importlib.import_module(COMMANDS[word].module).main())
     whole = parser(word)
     if not word.startswith("-") and word not in COMMANDS:
         whole.error(f"there is no command {word!r}; {_nearest(word, COMMANDS)}")
