@@ -63,7 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def said(project: Project, *arguments: str) -> str:
-    return project.run(sys.executable, "-m", "residency.diff", *arguments, check=False).stdout
+    return project.run(sys.executable, "-m", "residency", "diff", *arguments, check=False).stdout
 
 
 def test_parameters_counts_and_scores_of_two_revisions_are_told(project: Project) -> None:
@@ -141,7 +141,7 @@ def test_nothing_is_one_line() -> None:
 
 def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "residency.diff", "HEAD"],
+        [sys.executable, "-m", "residency", "diff", "HEAD"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         capture_output=True,

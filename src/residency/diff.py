@@ -1,8 +1,5 @@
 """diff: what changed from another revision to the files that are here.
 
-    python -m residency.diff HEAD~1                        parameters, artifacts, counts, scores
-    python -m residency.diff v1 --page compared.html       the report with a section on it
-
     git and DVC at REV ──┬─ params.yaml     every value that differs
                          ├─ dvc.lock        every artifact whose content differs
                          ├─ counts.json     of each of those: what was kept and dropped
@@ -14,8 +11,6 @@ DVC does not hold here at REV is said to be missing, with the command that fetch
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,10 +19,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from residency.files import write_file
 from residency.results import Difference, Sitting, compared, score
 from residency.section import Complaint, placed
-from residency.step import complaints
 
 PLACE = "<!-- residency diff puts its section here -->"
 """Where report.html takes another section."""
@@ -266,28 +259,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def main() -> None:
-    """Print what changed, or write the report with a section on it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m residency.diff",
-        description="What changed from a revision to the files here.",
-    )
-    parser.add_argument("revision", help="a commit, branch, tag or experiment, such as HEAD~1")
-    parser.add_argument(
-        "--page", type=Path, metavar="FILE", help="write the report with a section on it"
-    )
-    arguments = parser.parse_args()
-    with complaints():
-        found = changes(arguments.revision)
-        print(told(found), end="")
-        if arguments.page:
-            page = Path(REPORT, "report.html")
-            if not page.is_file():
-                raise Complaint(f"{page} is not there; build it first: snakemake --cores all eval")
-            html = page.read_text(encoding="utf-8").replace(PLACE, section(found), 1)
-            write_file(arguments.page, html)
-            print(f"wrote {arguments.page}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
+def page(found: Changes) -> str:
+    """The report with the changes as a section of it. Raises Complaint where it is not built."""
+    path = Path(REPORT, "report.html")
+    if not path.is_file():
+        raise Complaint(f"{path} is not there; build it first: snakemake --cores all eval")
+    return path.read_text(encoding="utf-8").replace(PLACE, section(found), 1)

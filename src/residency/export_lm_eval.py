@@ -1,9 +1,5 @@
 """export_lm_eval: an evaluation by likelihood as a task that lm-evaluation-harness runs as it is.
 
-    python -m residency.export_lm_eval finals resident exported/finals
-    lm_eval --model hf --model_args pretrained=build/models/resident,dtype=float32 \\
-        --include_path exported/finals --tasks finals
-
 The folder holds the prompts and candidates as this model is asked them, its chat template and
 examples included, so that others can check our scores with their program. Written for its release
 0.4.13. It moves white space at a prompt's end to the reply; that part of the reply's likelihood is
@@ -12,12 +8,12 @@ asked for by itself and taken off again.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from residency import prompts
+from residency.declaration import Declaration
 from residency.evaluate import asked_of, examples_of
 from residency.files import building, write_file, write_rows
 from residency.protocols import sitting as shared
@@ -25,7 +21,6 @@ from residency.protocols.likelihood import Likelihood
 from residency.protocols.sitting import Sitting
 from residency.records import Question
 from residency.section import Complaint, nearest, placed
-from residency.step import complaints
 
 TASK = """\
 task: {name}
@@ -136,48 +131,37 @@ def _templated(sitting: Sitting) -> bool:
     return sitting.template and sitting.tokenizer.chat_template is not None
 
 
-def main() -> None:
-    """Export an evaluation of params.yaml for one of its models."""
+def exported(declaration: Declaration, name: str, candidate: str, out: Path) -> None:
+    """Export an evaluation of params.yaml for one of its models; both must be built.
+
+    Raises Complaint for an unknown name, and for a protocol other than likelihood.
+    """
     from transformers import AutoTokenizer
 
-    from residency.declaration import load
-
-    parser = argparse.ArgumentParser(prog="python -m residency.export_lm_eval")
-    parser.add_argument("evaluation", help="its name in params.yaml")
-    parser.add_argument("model", help="one of its models")
-    parser.add_argument("out", type=Path, help="the folder to write")
-    given = parser.parse_args()
-    with complaints():
-        declared = load(Path("params.yaml")).evaluations
-        if given.evaluation not in declared:
-            known = nearest(given.evaluation, declared)
-            raise Complaint(f"evaluations: there is no {given.evaluation!r}; {known}")
-        evaluation = declared[given.evaluation]
-        if given.model not in evaluation.models:
-            known = nearest(given.model, evaluation.models)
-            raise Complaint(f"evaluations.{given.evaluation}: no model {given.model!r}; {known}")
-        if not isinstance(evaluation.protocol, Likelihood):
-            raise Complaint(
-                f"evaluations.{given.evaluation}.protocol: {evaluation.protocol.kind}, expected "
-                "likelihood: the others have no counterpart there"
-            )
-        model, _, share = placed(given.model).partition("-")
-        folder = Path("build/models", model, *(["checkpoints", share] if share else []))
-        exam = Path("build/exams", evaluation.exam)
-        for each in (folder, exam):
-            if not each.is_dir():
-                raise Complaint(f"{each}: not built yet; run `snakemake --cores all eval` first")
-        with building(given.out) as out:
-            export(
-                given.evaluation,
-                evaluation.protocol,
-                AutoTokenizer.from_pretrained(folder, local_files_only=True),
-                exam / f"{evaluation.split}.jsonl",
-                exam / "train.jsonl",
-                out,
-            )
-        print(f"wrote {given.out}")
-
-
-if __name__ == "__main__":
-    main()
+    declared = declaration.evaluations
+    if name not in declared:
+        raise Complaint(f"evaluations: there is no {name!r}; {nearest(name, declared)}")
+    evaluation = declared[name]
+    if candidate not in evaluation.models:
+        known = nearest(candidate, evaluation.models)
+        raise Complaint(f"evaluations.{name}: no model {candidate!r}; {known}")
+    if not isinstance(evaluation.protocol, Likelihood):
+        raise Complaint(
+            f"evaluations.{name}.protocol: {evaluation.protocol.kind}, expected likelihood: the "
+            "others have no counterpart there"
+        )
+    model, _, share = placed(candidate).partition("-")
+    folder = Path("build/models", model, *(["checkpoints", share] if share else []))
+    exam = Path("build/exams", evaluation.exam)
+    for each in (folder, exam):
+        if not each.is_dir():
+            raise Complaint(f"{each}: not built yet; run `snakemake --cores all eval` first")
+    with building(out) as made:
+        export(
+            name,
+            evaluation.protocol,
+            AutoTokenizer.from_pretrained(folder, local_files_only=True),
+            exam / f"{evaluation.split}.jsonl",
+            exam / "train.jsonl",
+            made,
+        )

@@ -34,6 +34,10 @@ COMMANDS = {
     "trace": Command("residency.commands.trace", "everything that a result came from"),
     "ask": Command("residency.commands.ask", "talk to a model that was built"),
     "export": Command("residency.commands.export", "a model as a folder for others, and as GGUF"),
+    "export-lm-eval": Command(
+        "residency.commands.export_lm_eval", "an evaluation as a task of lm-evaluation-harness"
+    ),
+    "diff": Command("residency.commands.diff", "what changed from another revision"),
     "completion": Command("residency.commands.completion", "completion for your shell"),
 }
 
