@@ -222,7 +222,7 @@ class Text:
             if each.text[word.start].islower()
         }
         common = self.table.are(COMMON | self.table.small_words())
-        verbs = self.table.verbs(common)
+        verbs = self.table.verbs(common) & ~common
         self.verbs = {self.table.names[each] for each in verbs.nonzero()[0].tolist()}
         attributes = self.table.attributes(common | verbs)
         self.attributes = {self.table.names[each] for each in attributes.nonzero()[0].tolist()}
