@@ -62,7 +62,7 @@ SHORT, TOO_LONG = 3, 80
 ALIKE = 0.6
 """Options are at least so much like the answer as the one most like it, if enough terms are."""
 
-LEAST, LEAST_MUTUAL, MUTUAL = 0.3, 0.12, 10
+LEAST, LEAST_MUTUAL, MUTUAL = 0.3, 0.12, 24
 """What is less like the answer is no wrong option, but a joke, unless each of the two is among
 so many that are most like the other."""
 
