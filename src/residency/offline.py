@@ -62,7 +62,7 @@ SHORT, TOO_LONG = 3, 80
 ALIKE = 0.6
 """Options are at least so much like the answer as the one most like it, if enough terms are."""
 
-LEAST, LEAST_MUTUAL, MUTUAL = 0.3, 0.12, 10
+LEAST, LEAST_MUTUAL, MUTUAL = 0.3, 0.12, 24
 """What is less like the answer is no wrong option, but a joke, unless each of the two is among
 so many that are most like the other."""
 
@@ -222,7 +222,7 @@ class Text:
             if each.text[word.start].islower()
         }
         common = self.table.are(COMMON | self.table.small_words())
-        verbs = self.table.verbs(common)
+        verbs = self.table.verbs(common) & ~common
         self.verbs = {self.table.names[each] for each in verbs.nonzero()[0].tolist()}
         attributes = self.table.attributes(common | verbs)
         self.attributes = {self.table.names[each] for each in attributes.nonzero()[0].tolist()}
