@@ -156,10 +156,11 @@ def environment() -> dict[str, str]:
 def tiny_params() -> dict[str, Any]:
     """The default declaration with every leaf it has, made small.
 
-    A spare model lets each reference to one be changed to another name.
+    Without the arm whose leaves are those of `resident`; it would only add stages. A spare model lets each reference to one be changed to another name.
     """
     params = YAML(typ="safe").load(REPOSITORY / "params.yaml")
     base = next(iter(params["models"]))
+    del params["models"]["undrilled"]
     params["models"][base] = {"weights": {"path": "data/raw/tiny"}}
     params["corpora"]["everyday"].update(copy.deepcopy(PUBLISHED))
     params["models"]["spare"] = {"weights": {"path": "data/raw/tiny"}}

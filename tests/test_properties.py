@@ -171,6 +171,7 @@ def test_the_tiny_declaration_has_every_leaf_of_the_default_one(built: Project) 
     default = YAML(typ="safe").load(REPOSITORY / "params.yaml")
     ours = {place[:end] for place, _ in leaves(built.params()) for end in range(1, len(place) + 1)}
     weights = {"package", "file", "sha256"}
+    default["models"]["resident"] |= default["models"].pop("undrilled")  # the same leaves
     missing = {place for place, _ in leaves(default) if place[-1] not in weights} - ours
     assert not missing
 
