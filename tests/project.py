@@ -156,7 +156,8 @@ def environment() -> dict[str, str]:
 def tiny_params() -> dict[str, Any]:
     """The default declaration with every leaf it has, made small.
 
-    Without the arm whose leaves are those of `resident`; it would only add stages. A spare model lets each reference to one be changed to another name.
+    Without the arm whose leaves are those of `resident`; it would only add stages. A spare model
+    lets each reference to one be changed to another name.
     """
     params = YAML(typ="safe").load(REPOSITORY / "params.yaml")
     base = next(iter(params["models"]))
