@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from project import typed
 from test_evaluate import ASKED, SHOWN, question
 from tiny import tiny_model
 
@@ -61,6 +62,17 @@ def test_a_question_that_spells_out_markup_is_refused(model: Path, tmp_path: Pat
 def test_the_unconditional_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(Complaint, match=r"evaluations.mock.protocol.normalise: unconditional"):
         exported(model, tmp_path, ASKED, normalise="unconditional")
+
+
+def test_a_folder_that_is_there_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "note.txt").write_text("mine")
+    for folder in (str(tmp_path), ".", "note.txt"):
+        done = typed(capsys, "export-lm-eval", "finals", "resident", folder)
+        assert (done.status, "is there already" in done.err) == (1, True)
+    assert (tmp_path / "note.txt").read_text() == "mine"
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     from residency.section import Complaint
 
     model, out = built(arguments.model, declared()), arguments.folder.absolute()
-    _free(out)
+    free(out)
     found = None if arguments.no_gguf else converter()
     if arguments.gguf and found is None:
         raise Complaint(LACKING)
@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(LACKING)
 
 
-def _free(out: Path) -> None:
+def free(out: Path) -> None:
+    """Raise Complaint where something is already that an export would replace."""
     from residency.section import Complaint
 
     if out.is_dir() and not any(out.iterdir()):
