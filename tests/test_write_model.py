@@ -272,31 +272,52 @@ def test_judges_decide_by_majority_and_tell_how_hard_a_question_is() -> None:
     assert all(body["temperature"] == 0 for body in asked)
 
 
-def test_an_offline_writers_questions_are_judged_too() -> None:
+def by_rule(url: str, judges: list[str], budget: Any = None) -> Written:
+    """What the offline writer and some judges make of the towns."""
     rule = {
         "kind": "offline", "cloze": 1, "definition": 0, "reversal": 0, "comparison": 0,
         "options": 4, "seed": 0,
     }  # fmt: skip
     section = Questions.model_validate(
         {
-            "corpus": "c", "writer": rule, "verify": {"judges": ["j"], "max_tokens": 9},
-            "budget": None, "checks": CHECKS, "decontaminate": KNOWN,
+            "corpus": "c", "writer": rule, "verify": {"judges": judges, "max_tokens": 9},
+            "budget": budget, "checks": CHECKS, "decontaminate": KNOWN,
         }
     )  # fmt: skip
-
-    def answer(body: dict[str, Any]) -> str:
-        user = body["messages"][-1]["content"]
-        options = re.findall(r"^([A-J])\. (.*)$", fenced("question", user), re.MULTILINE)
-        passage = fenced("passage", user)
-        named = [letter for letter, option in options if option in passage] or ["A"]
-        return json.dumps({"reason": "it stands there", "answers": named})
-
-    Path("corpus").mkdir()
+    out = Path(f"out{len(list(Path().glob('out*')))}")
+    out.mkdir()
+    Path("corpus").mkdir(exist_ok=True)
     write_rows(Path("corpus/documents.jsonl"), TOWNS)
-    Path("out").mkdir()
-    with stub(answer) as server:
-        write(section, Path("corpus"), [], None, [served("j", server.url)], None, Path("out"))
-    found = Written(Path("out"))
+    write(section, Path("corpus"), [], None, [served(each, url) for each in judges], None, out)
+    return Written(out)
+
+
+def sees(body: dict[str, Any]) -> str:
+    """A judge that names the options which stand in the passage."""
+    user = body["messages"][-1]["content"]
+    options = re.findall(r"^([A-J])\. (.*)$", fenced("question", user), re.MULTILINE)
+    passage = fenced("passage", user)
+    named = [letter for letter, option in options if option in passage] or ["A"]
+    return json.dumps({"reason": "it stands there", "answers": named})
+
+
+def test_a_budget_is_not_spent_by_the_first_of_an_offline_writers_judges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("residency.write.BATCH", 4)
+    with stub(sees) as server:
+        whole = by_rule(server.url, ["one", "two"])
+        spent = whole.counts["asked"]
+        tokens = (spent["prompt_tokens"] + spent["reply_tokens"]) // 2
+        found = by_rule(server.url, ["one", "two"], {"money": None, "tokens": tokens})
+    assert found.counts["asked"]["stopped_by_budget"]
+    assert found.counts["rejected"]["budget spent"]
+    assert len(whole.kept) / 4 < len(found.kept) < len(whole.kept)
+
+
+def test_an_offline_writers_questions_are_judged_too() -> None:
+    with stub(sees) as server:
+        found = by_rule(server.url, ["j"])
     assert found.kept
     assert {each.origin["writer"] for each in found.kept} == {"offline"}
     assert {each.labels["closed_book"] for each in found.kept} <= {"0/1", "1/1"}

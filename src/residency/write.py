@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, Tag, model_validator
 
@@ -34,12 +34,15 @@ from residency.records import Document, Question, Rejected
 from residency.section import Complaint, Name, Section, known_kind, told_by_kind
 
 BATCH = 32
-"""Passages written about before the judges sit, where both are paid from one budget.
+"""Passages written about, or questions written by rule, before the judges sit, where there is a
+budget.
 
 All of a round at once could spend it before a single question is judged, and so keep none.
 """
 
 FEWEST = author.LEAST
+
+Each = TypeVar("Each")
 
 Writer = Annotated[
     Annotated[OfflineWriter, Tag("<offline>")] | Annotated[ModelWriter, Tag("<model>")],
@@ -156,7 +159,8 @@ def write(
     )
     bench = Bench(questions.verify, judges, asked, writer.seed)
     if isinstance(writer, OfflineWriter):
-        found = _by_rule(writer, list(records.documents(corpus)), fault, bench)
+        documents = list(records.documents(corpus))
+        found = _by_rule(writer, documents, fault, bench, spend is not None)
     else:
         found = _by_model(writer, model, corpus, shown, fault, bench, spend is not None)
     kept = list(_placed(found.kept, writer.seed))
@@ -192,7 +196,9 @@ class Found:
         }
 
 
-def _by_rule(writer: OfflineWriter, documents: list[Document], fault: Fault, bench: Bench) -> Found:
+def _by_rule(
+    writer: OfflineWriter, documents: list[Document], fault: Fault, bench: Bench, bounded: bool
+) -> Found:
     found = Found([], [])
     for each in written(writer, documents, fault):
         if isinstance(each, Rejected):
@@ -209,10 +215,10 @@ def _by_rule(writer: OfflineWriter, documents: list[Document], fault: Fault, ben
         told = author.origin(passage, origin["start"], origin["end"]) | {"writer": writer.kind}
         found.kept[place] = replace(question, origin=told)
     cases = [([question], passage) for question, passage in zip(found.kept, passages, strict=True)]
-    verdicts = bench.verdicts(cases)
     found.kept = []
-    for (case, _), verdict in zip(cases, verdicts, strict=True):
-        _take(found, case, verdict)
+    for batch in _batches(cases, BATCH if bounded else len(cases)):
+        for (case, _), verdict in zip(batch, bench.verdicts(batch), strict=True):
+            _take(found, case, verdict)
     return found
 
 
@@ -240,7 +246,8 @@ def _by_model(
     stems: defaultdict[str, list[str]] = defaultdict(list)  # by passage
     about: set[str] = set()
     for round in itertools.zip_longest(*plan) if plan else ():
-        for batch in _batches(round, BATCH if bounded and bench.judges else len(round)):
+        wanted = [item for item in round if item is not None]
+        for batch in _batches(wanted, BATCH if bounded and bench.judges else len(wanted)):
             requests = [
                 author.request(
                     writer,
@@ -282,10 +289,9 @@ def _passages(writer: ModelWriter, corpus: Path) -> Iterator[Passage]:
     return passages(records.documents(corpus), writer.passage_words)
 
 
-def _batches(round: Sequence[Item | None], size: int) -> Iterator[list[Item]]:
-    items = [each for each in round if each is not None]
-    for start in range(0, len(items), max(1, size)):
-        yield items[start : start + size]
+def _batches(some: Sequence[Each], size: int) -> Iterator[Sequence[Each]]:
+    for start in range(0, len(some), max(1, size)):
+        yield some[start : start + size]
 
 
 def _item_of(question: Question) -> str:
@@ -389,7 +395,7 @@ class Bench:
     asked: Asked
     seed: int
 
-    def verdicts(self, cases: list[tuple[list[Question], Passage]]) -> list[list[Verdict]]:
+    def verdicts(self, cases: Sequence[tuple[list[Question], Passage]]) -> list[list[Verdict]]:
         """What the majority says of each question of each case."""
         if self.verify is None or not cases:
             return [[Verdict()] * len(case) for case, _ in cases]
