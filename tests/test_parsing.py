@@ -21,6 +21,10 @@ SINGLE = question(0, options=("The heart", "The heart and lungs", "The liver", "
         ("The heart pumps it. So it is clear.\nAnswer: C", (2,)),
         ("Answer: A\nOn second thought, answer: blood", (3,)),
         ("答案是B", (1,)),
+        ("先看选项。答案：C。", (2,)),
+        ("答案是：D，因为如此", (3,)),
+        ("Answer：B", (1,)),
+        ("B：the heart and lungs", (1,)),
         ("Réponse : d", (3,)),
         ("", None),
         ("E", None),
@@ -42,6 +46,7 @@ def test_one_answer_is_read_by_the_rules(text: str, answer: tuple[int, ...] | No
         ("blood; the heart", (0, 2)),
         ("It is nerves and the heart and lungs", (1, 4)),
         ("Answer: (B), (E).", (1, 4)),
+        ("答案：A，C；D。", (0, 2, 3)),
     ],
 )
 def test_several_answers_are_read_by_the_rules(text: str, answer: tuple[int, ...]) -> None:

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from residency.records import Question
 
-MARK = re.compile(r"(?:answer|réponse|respuesta|antwort)\s*:|答案\s*(?:是|:|:)")
-SEPARATOR = r"(?:\s*[;,/&+、]\s*|\s+(?:and|et|und|y|和)\s+)"
+MARK = re.compile(r"(?:answer|réponse|respuesta|antwort)\s*[:：]|答案\s*(?:是\s*[:：]?|[:：])")
+SEPARATOR = r"(?:\s*[;；,，/&+、]\s*|\s+(?:and|et|und|y|和)\s+)"
 
 
 def parse(text: str, question: Question) -> tuple[int, ...] | None:
@@ -39,17 +39,12 @@ def _folded(text: str) -> str:
 def _letters(text: str, question: Question, several: bool) -> tuple[int, ...] | None:
     last = chr(ord("a") + len(question.options) - 1)
     one = rf"\(?[a-{last}]\)?"
-    found = re.match(rf"({one}(?:{SEPARATOR}{one})*)(?=$|[.::,,;\n]|\s*[-–—]|\)|。)", text)
-    if not found or (re.match(r"a\b", text) and _reads_on(text, found.end(1))):
+    found = re.match(rf"({one}(?:{SEPARATOR}{one})*)(?=$|[.。:：,，;；)]|\s*[-–—])", text)
+    if not found:
         return None
     letters = re.findall(rf"(?<![a-z])[a-{last}](?![a-z])", found[1])
     indexes = tuple(sorted({ord(each) - ord("a") for each in letters}))
     return indexes if several or len(indexes) == 1 else None
-
-
-def _reads_on(text: str, end: int) -> bool:
-    """Whether a letter is a word of a sentence, as in "a heart"."""
-    return bool(re.match(r"\s+\w", text[end:]))
 
 
 def _begins(text: str, question: Question, several: bool) -> tuple[int, ...] | None:
