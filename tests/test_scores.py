@@ -177,3 +177,18 @@ def test_baselines_by_kind() -> None:
     told = baselines([question(0, kind="propositions", answers=()), question(1)])
     assert told["random"] == pytest.approx((1 / 16 + 1 / 4) / 2, abs=1e-6)
     assert baselines([question(0, kind="open", options=(), answers=())])["random"] == 0
+
+
+def test_open_questions_have_no_class_to_be_right_in() -> None:
+    """They answer no option: taken for a class they would always be right."""
+    asked = [several(0), question(1), question(2, kind="open", options=(), answers=())]
+    rows = [
+        row(0, [0], asked[0].answers, labels={}),
+        row(1, [3], asked[1].answers, labels={}),
+        row(2, (), (), labels={}, correct=False),
+    ]
+    mixed, closed = scores(asked, rows), scores(asked[:2], rows[:2])
+    for name in ("weighted_f1", "macro_f1", "hamming", "discordance"):
+        assert mixed[name] == closed[name]
+    assert (mixed["questions"], mixed["correct"]) == (3, 0)
+    assert "macro_f1" not in scores(asked[2:], rows[2:])

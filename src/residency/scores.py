@@ -1,8 +1,9 @@
 """scores: what the rows of an exam add up to, each figure with its interval.
 
 A row says `right` and `answer`, both as indexes of options; `answer` is null where none could be
-read, which is wrong, counted, and in F1 a class of its own. Intervals: Wilson's for shares, the
-bootstrap over groups of questions for all else.
+read, which is wrong, counted, and in F1 a class of its own. F1, Hamming and discordance are over
+questions with options. Intervals: Wilson's for shares, the bootstrap over groups of questions for
+all else.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ def scores(asked: Sequence[Question], rows: Sequence[dict[str, Any]]) -> dict[st
         "unparsed": sum(row["answer"] is None for row in rows),
         "intervals": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED},
     }
-    if any(question.options for question in asked):
-        found |= f1(rows)
-    if any(question.kind in ("multiple", "propositions", "progressive") for question in asked):
-        found["hamming"] = mean(rows, [hamming(row["answer"], row["right"]) for row in rows])
-        points = [discordance(each, row["answer"]) for each, row in zip(asked, rows, strict=True)]
-        found["discordance"] = mean(rows, points)
+    closed = [(each, row) for each, row in zip(asked, rows, strict=True) if each.options]
+    ticked = [row for _, row in closed]
+    if closed:
+        found |= f1(ticked)
+    if any(each.kind in ("multiple", "propositions", "progressive") for each, _ in closed):
+        found["hamming"] = mean(ticked, [hamming(row["answer"], row["right"]) for row in ticked])
+        points = [discordance(each, row["answer"]) for each, row in closed]
+        found["discordance"] = mean(ticked, points)
     if all(row.get("confidence") is not None for row in rows):
         found["calibration_error"] = calibration_error(
             [row["confidence"] for row in rows], [row["correct"] for row in rows]
