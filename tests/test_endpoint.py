@@ -543,6 +543,26 @@ def test_the_key_is_nowhere_but_in_the_request(tmp_path: Path, status: int) -> N
         assert "***" in "".join(p.read_text() for p in (tmp_path / "work/replies").iterdir())
 
 
+def test_a_key_that_a_server_writes_in_json_its_own_way_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP writes / as \\/; others escape any character."""
+    secret = "canary/0123=="
+    monkeypatch.setenv("SECRET", secret)
+
+    def echoing(body: dict[str, Any]) -> Response:
+        told = json.dumps({**completion(body, f"your key {secret}"), "model": secret})
+        escaped = told.replace("/", "\\/").replace("=", "\\u003d")
+        return Response(body=escaped.encode())
+
+    with stub(echoing) as server:
+        (reply,) = ask(model(tmp_path, server.url, key="SECRET"), [request(1)], Budget())
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.model) == ("your key ***", "***")
+    (segment,) = replies.folder().iterdir()
+    assert b"canary" not in segment.read_bytes()
+
+
 def test_another_store_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with stub() as server:
         place = model(tmp_path, server.url)

@@ -444,10 +444,7 @@ class _Asking:
                     "authority's file in SSL_CERT_FILE, or check the address"
                 ) from None
             raise _Again(what) from None
-        content = response.content
-        if len(self.secret) >= SECRET:
-            content = content.replace(self.secret.encode(), b"***")
-        return self._read(content, request, name, asked_at, time.perf_counter() - started)
+        return self._read(response.content, request, name, asked_at, time.perf_counter() - started)
 
     def _client(self) -> Any:
         """The official client, with the key out of the environment."""
@@ -538,7 +535,7 @@ class _Asking:
             raise _Again("a reply whose fields have other types than a chat completion's")
         if isinstance(refusal, str) and refusal and not text:
             text, finish = refusal, "refusal"
-        text = whole(text or "")
+        text = self._keyless(text or "")
         if self.endpoint.format == "text" and request.schema:
             text = _unfenced(text)
         prompt, reply, estimated = _usage(body.get("usage"), request)
@@ -551,8 +548,8 @@ class _Asking:
             prompt_tokens=prompt,
             reply_tokens=reply,
             estimated=estimated,
-            finish=whole(finish),
-            model=whole(str(body.get("model") or self.endpoint.model)),
+            finish=self._keyless(finish),
+            model=self._keyless(str(body.get("model") or self.endpoint.model)),
             asked_at=asked_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
             seconds=round(seconds, 3),
         )
@@ -597,6 +594,11 @@ class _Asking:
             text = text.replace(self.secret, "***")
         text = " ".join(_KEYLIKE.sub("***", text).split())
         return whole(text[:SHOWN]) + ("..." if len(text) > SHOWN else "")
+
+    def _keyless(self, text: str) -> str:
+        """What a server said, for the store: whole, and without the key."""
+        text = whole(text)
+        return text.replace(self.secret, "***") if len(self.secret) >= SECRET else text
 
     def _warn(self, what: str) -> None:
         if what not in self.warned:
