@@ -140,7 +140,10 @@ def test_a_model_that_is_not_built_is_told_with_the_command_that_builds_it(
     assert "is served by an endpoint" in typed(capsys, "ask", "reader").err
 
 
-@pytest.mark.parametrize("word", ["--temperature=9", "--max-tokens=0", "--temperature=warm"])
+@pytest.mark.parametrize(
+    "word",
+    ["--temperature=9", "--max-tokens=0", "--temperature=warm", "--seed=-1", "--seed=4294967296"],
+)
 def test_a_setting_out_of_range_is_told(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     done = typed(capsys, "ask", "resident", word)
     assert (done.status, "expected a" in done.err) == (1, True)

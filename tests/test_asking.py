@@ -38,10 +38,21 @@ GOOD = "{% block system %}s{% endblock %}\n{% block user %}{{ passage }}{% endbl
         (GOOD.replace("passage", "passage.__class__.__mro__"), "own.jinja:2: access to attribute"),
         (GOOD.replace("passage", "1 / 0"), "own.jinja:2: division by zero"),
         (GOOD + "{% include '../card.py' %}", "no template '../card.py'"),
+        (GOOD.replace("passage", "passage|dictsort"), "own.jinja:2: 'str' object has no attribute"),
+        (GOOD.replace("passage", "passage|truncate(1)"), "own.jinja:2: expected length >= 3"),
     ],
 )
 def test_a_bad_prompt_is_refused_with_its_line(tmp_path: Path, text: str, words: str) -> None:
     assert words in complaint(tmp_path, text)
+
+
+def test_a_prompt_that_includes_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("frame.jinja").write_text("{% extends 'frame.jinja' %}")
+    with pytest.raises(Complaint, match=r"frame.jinja.*recursion"):
+        asking.prompt("frame.jinja", "frame.jinja").render([])
 
 
 def test_a_prompt_of_ones_own_may_use_ours(tmp_path: Path) -> None:

@@ -92,13 +92,12 @@ def test_keys_are_looked_for_by_name_and_never_shown(monkeypatch: pytest.MonkeyP
     assert "secret" not in finding.said
 
 
-def test_settings_that_make_no_sense_stop(
-    mine: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert mine.root.is_dir()
-    monkeypatch.setenv("RESIDENCY_MICRO_BATCH", "many")
-    done = typed(capsys, "check")
-    assert (done.status, "RESIDENCY_MICRO_BATCH: expected a whole number" in done.out) == (1, True)
+@pytest.mark.parametrize("name", ["RESIDENCY_MICRO_BATCH", "RESIDENCY_CONCURRENCY"])
+def test_settings_that_make_no_sense_stop(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "many")
+    (finding,) = check.settings()
+    assert finding.level == "stops"
+    assert f"{name}: expected a whole number" in finding.said
 
 
 def test_too_little_disk_stops_and_too_little_memory_is_told(

@@ -62,6 +62,8 @@ def test_a_wrong_word_is_one_message_with_the_nearest_known(
     assert done.status == 1
     assert done.err.startswith("error: found '--verfy'; did you mean '--verify'? known:")
     assert done.err.count("\n") == 1
+    done = typed(capsys, "--verson")
+    assert (done.status, "found '--verson'; known: --help" in done.err) == (1, True)
     done = typed(capsys, "trace")
     assert (done.status, "residency trace --help" in done.err) == (1, True)
 

@@ -124,6 +124,8 @@ def test_a_rate_is_a_number_above_0(word: str, capsys: pytest.CaptureFixture[str
     done = typed(capsys, "plan", f"--gpu-hour={word}")
     assert done.status == 1
     assert f"expected a number above 0, found '{word}'" in done.err
+    done = typed(capsys, "plan", "--gpus=-1")
+    assert (done.status, "expected a whole number from 0 on" in done.err) == (1, True)
 
 
 def test_a_stale_dvc_yaml_is_told_with_its_cure(

@@ -21,7 +21,6 @@ from jinja2 import (
     BaseLoader,
     Environment,
     StrictUndefined,
-    TemplateError,
     TemplateNotFound,
     TemplateSyntaxError,
 )
@@ -103,7 +102,9 @@ class Prompt:
             raise Complaint(
                 f"{self.file}: there is no template {error.name!r}; {nearest(error.name, known)}"
             ) from None
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except Complaint:
+            raise
+        except Exception as error:  # filters raise anything, and a file may include itself
             raise Complaint(f"{self._line(error)}: {error}") from None
         return system.strip(), user.strip()
 

@@ -92,7 +92,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         whole.error(f"there is no command {word!r}; {_nearest(word, COMMANDS)}")
     found, odd = whole.parse_known_args(words or ["--help"])
     if odd:
-        each = whole.commands[found.command]
+        each = whole.commands.get(found.command, whole)
         each.error(f"found {odd[0]!r}; {_nearest(odd[0], each.words())}")
     raise SystemExit(_obeyed(found))
 

@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=_temperature, default=0.0, metavar="T", help="0 to 5")
     parser.add_argument("--max-tokens", type=_count, default=400, metavar="N", help="of an answer")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the temperature's dice"
+        "--seed", type=_seed, default=0, metavar="N", help="of the temperature's dice"
     )
 
 
@@ -46,6 +46,14 @@ def _temperature(word: str) -> float:
 def _count(word: str) -> int:
     if not (word.isascii() and word.isdecimal() and int(word) > 0):
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {word!r}")
+    return int(word)
+
+
+def _seed(word: str) -> int:
+    if not (word.isascii() and word.isdecimal() and int(word) < 1 << 32):
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 0 to {(1 << 32) - 1}, found {word!r}"
+        )
     return int(word)
 
 

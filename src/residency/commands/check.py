@@ -297,9 +297,10 @@ def keys(models: dict[str, Any]) -> Iterator[Finding]:
 
 def settings() -> Iterator[Finding]:
     """RESIDENCY_* in the environment."""
-    from residency import devices
+    from residency import devices, endpoint
 
-    yield from _or_stops(devices.settings, "settings", "RESIDENCY_* variables, if any, make sense")
+    fine = "RESIDENCY_* variables, if any, make sense"
+    yield from _or_stops(lambda: (devices.settings(), endpoint.settings()), "settings", fine)
 
 
 def gpus(declaration: Declaration) -> Iterator[Finding]:

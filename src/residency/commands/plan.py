@@ -26,12 +26,20 @@ MOST_SHOWN = 12
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Rates that no run has recorded."""
     number = _positive
-    parser.add_argument("--gpus", type=int, metavar="N", help="GPUs to reckon with (found if left)")
+    parser.add_argument(
+        "--gpus", type=_count, metavar="N", help="GPUs to reckon with (found if left)"
+    )
     parser.add_argument("--gpu-hour", type=number, metavar="PRICE", help="price of a GPU-hour")
     parser.add_argument("--core-hour", type=number, metavar="PRICE", help="price of a core-hour")
     parser.add_argument(
         "--tokens-per-second", type=number, metavar="RATE", help="of trainings never run here"
     )
+
+
+def _count(word: str) -> int:
+    if not (word.isascii() and word.isdecimal() and len(word) < 10):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {word!r}")
+    return int(word)
 
 
 def _positive(word: str) -> float:
