@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from project import Project, typed
+from project import REPOSITORY, Project, typed
 
-from residency import freshness
+from residency import declaration, freshness, graph
 from residency.commands import project as folder
+from residency.commands import takes
+from residency.judge import Verify
 
 
 def sections(told: str) -> dict[str, str]:
@@ -98,14 +100,31 @@ def test_time_is_that_of_the_recorded_run_scaled_by_tokens(
     mine.change("models.resident.train", longer)
     done = typed(capsys, "plan", "--gpus", "2", "--gpu-hour", "3")
     told = sections(done.out)
-    takes = told["train-resident"].splitlines()[-1]
-    assert "8 min 0 s (scaled from its record by tokens, times 4)" in takes
-    assert "4,000 tokens (declared)" in takes
-    assert "0.267 GPU-hours" in takes
-    assert "0.80 in money (at the stated price of a GPU-hour)" in takes
+    line = told["train-resident"].splitlines()[-1]
+    assert "8 min 0 s (scaled from its record by tokens, times 4)" in line
+    assert "4,000 tokens (declared)" in line
+    assert "0.267 GPU-hours" in line
+    assert "0.80 in money (at the stated price of a GPU-hour)" in line
     assert "30 s (as evaluate-finals-smollm2)" in told["evaluate-finals-resident"]
     assert "epochs: 1 -> null" in told["train-resident"]
     assert "not known" in done.out
+
+
+def test_questions_take_a_gpu_only_where_a_model_writes_them_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = declaration.load(REPOSITORY / "params.yaml")
+    (stage,) = (each for each in graph.stages(declared) if each.step == "write")
+    monkeypatch.chdir(tmp_path)
+    a_record("write", stage.out.name, 3600)
+    rates = takes.Rates(gpus=2, cores=1, gpu_hour=5.0)
+    found = takes.reckoned(stage, declared, None, rates)
+    assert found.seconds
+    assert (found.gpu_hours, found.money) == (None, None)
+    verify = Verify(judges=["smollm2"], max_tokens=9)
+    drills = declared.questions[stage.out.name].model_copy(update={"verify": verify})
+    judged = declared.model_copy(update={"questions": {stage.out.name: drills}})
+    assert takes.reckoned(stage, judged, None, rates).gpu_hours == 2
 
 
 def test_a_run_that_only_restored_is_no_measure(

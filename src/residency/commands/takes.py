@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from residency.graph import Stage
 
 RUNS, LOGS = Path("benchmarks/runs"), Path("logs")
-ON_GPU = ("train", "evaluate", "write")
 HOUR = 3600
 MOST_NAMES = 6
 COMPUTED = "Running stage"
@@ -92,7 +91,7 @@ def reckoned(stage: Stage, declaration: Declaration, was: Record | None, rates: 
             cpu = seconds * rates.cores
     elif not seconds and stage.step == "evaluate":
         seconds, cpu, source = _beside(stage)
-    hours = seconds / HOUR * rates.gpus if stage.step in ON_GPU else 0.0
+    hours = seconds / HOUR * rates.gpus if _on_gpu(stage, declaration) else 0.0
     size = Amount(value=was.made.bytes, source="recorded") if was else _size(stage, declaration)
     return Takes(
         seconds=Amount(value=seconds, source=source) if seconds else None,
@@ -101,6 +100,16 @@ def reckoned(stage: Stage, declaration: Declaration, was: Record | None, rates: 
         gpu_hours=hours or None,
         money=_money(stage, declaration, hours, cpu / HOUR, rates),
     )
+
+
+def _on_gpu(stage: Stage, declaration: Declaration) -> bool:
+    """Whether a model runs here: rules write without one, and others run a served one."""
+    from residency.declaration import Served
+
+    if stage.step != "write":
+        return stage.step in ("train", "evaluate")
+    models = declaration.questions[stage.out.name].models
+    return any(not isinstance(declaration.models[each], Served) for each in models)
 
 
 def _recorded(stage: Stage) -> tuple[float, float]:
