@@ -563,6 +563,18 @@ def test_a_key_that_a_server_writes_in_json_its_own_way_is_not_stored(
     assert b"canary" not in segment.read_bytes()
 
 
+def test_more_tokens_than_can_be_are_not_believed(tmp_path: Path) -> None:
+    def boasting(body: dict[str, Any]) -> Response:
+        usage = {"prompt_tokens": 10**30, "completion_tokens": 1}
+        told = {**completion(body, "half \ud83d of a pair"), "usage": usage}
+        return Response(body=json.dumps(told).encode())
+
+    with stub(boasting) as server:
+        (reply,) = ask(model(tmp_path, server.url), [request(1)], Budget())
+    assert isinstance(reply, Reply)
+    assert reply.estimated
+
+
 def test_another_store_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with stub() as server:
         place = model(tmp_path, server.url)

@@ -74,6 +74,9 @@ SHOWN = 300
 SECRET = 8
 """Characters from which on a key is looked for in replies; shorter ones are placeholders."""
 
+COUNTED = 1 << 53
+"""Tokens that a server cannot have counted; the store could not hold some of such numbers."""
+
 EVERY = 60.0
 """Seconds between two lines about how far the asking is."""
 
@@ -670,8 +673,9 @@ def _usage(told: Any, request: Request) -> tuple[int, int, bool]:
     """Tokens of prompt and reply as the server told them; else the most there can be."""
     if isinstance(told, dict):
         prompt, reply = told.get("prompt_tokens"), told.get("completion_tokens")
-        if type(prompt) is int and type(reply) is int and prompt >= 0 and reply >= 0:
-            return prompt, reply, False
+        numbers = type(prompt) is int and type(reply) is int and (prompt, reply)
+        if numbers and 0 <= min(numbers) <= max(numbers) < COUNTED:
+            return *numbers, False
     return _most_prompt(request), request.max_tokens, True
 
 
