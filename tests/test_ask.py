@@ -109,6 +109,12 @@ def test_piped_questions_have_an_answer_a_line_each_by_itself(
     assert lines[0] == lines[3]
 
 
+def test_a_pipe_of_another_encoding_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Qu\xe9 pasa?\n"), "utf-8"))
+    with pytest.raises(Complaint, match="standard input: expected utf-8 text"):
+        list(ask._lines())
+
+
 def test_in_a_terminal_the_talk_goes_on_until_ctrl_d(
     mine: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import REPOSITORY, Project, laid_out, tiny_params
+from project import REPOSITORY, Project, laid_out, tiny_params, typed
 from ruamel.yaml import YAML
 from test_report import build, ledger, sit, written
 
@@ -151,3 +151,13 @@ def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "is not a git repository" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_page_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("residency.diff.changes", lambda revision: Changes(revision=revision))
+    monkeypatch.setattr("residency.diff.page", lambda _found: "<html>")
+    for place in (tmp_path / "nowhere/page.html", Path()):
+        done = typed(capsys, "diff", "HEAD", "--page", str(place))
+        assert (done.status, f"{place}: cannot be written" in done.err) == (1, True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from project import Project, typed
 
+from residency.commands import trace
 from residency.commands.hashes import md5s
 from residency.commands.project import recorded
 from residency.files import read_json, read_rows, sha256, write_json, write_rows
@@ -172,6 +173,19 @@ def test_what_a_terminal_would_obey_is_not_printed(
     done = typed(capsys, "trace", rows[0]["id"])
     assert "before [2J after" in done.out
     assert "\x1b" not in done.out
+
+
+def test_nor_is_what_a_raw_files_name_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "books.zip!/a\x1b[2Jb.txt"
+    document = {
+        "file": name, "pages": None, "start": 0, "end": 1, "sha256": "0", "language": "en",
+        "licence": "CC0", "section": [],
+    }  # fmt: skip
+    print(*trace._where(document))
+    trace._tell_raw({name: "0"}, {}, everything=True)
+    told = capsys.readouterr().out
+    assert told.count("books.zip!/a [2Jb.txt") == 2
+    assert "\x1b" not in told
 
 
 def test_a_thing_that_is_not_built_is_told_with_the_command_that_builds_it(

@@ -137,13 +137,24 @@ def _in_terminal(talk: Talk, name: str) -> None:
 
 def _in_pipe(talk: Talk) -> None:
     """Each line's answer on a line of its own, so that both can be laid side by side."""
-    for line in sys.stdin:
+    for line in _lines():
         talk.said.clear()
         question = line.strip()
         parts: list[str] = []
         if question:
             answered(talk, question, parts.append)
         print(" ".join("".join(parts).split()), flush=True)
+
+
+def _lines() -> Iterator[str]:
+    from residency.section import Complaint
+
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise Complaint(
+            f"standard input: expected {error.encoding} text ({error.reason})"
+        ) from None
 
 
 def answered(talk: Talk, question: str, show: Callable[[str], Any]) -> None:

@@ -27,9 +27,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Print what changed, or write the report with a section on it."""
     from residency.diff import changes, page, told
     from residency.files import write_file
+    from residency.section import Complaint
 
     found = changes(arguments.revision)
     print(told(found), end="")
     if arguments.page:
-        write_file(arguments.page, page(found))
+        try:
+            write_file(arguments.page, page(found))
+        except (OSError, ValueError) as error:
+            raise Complaint(f"{arguments.page}: cannot be written ({error})") from None
         print(f"wrote {arguments.page}", file=sys.stderr)

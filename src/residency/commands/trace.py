@@ -267,7 +267,8 @@ def _questions(x: str, declaration: Declaration) -> Iterator[Subject]:
             told += _passage(origin, Path("build/corpora") / corpus / "documents.jsonl")
         else:
             told.append(
-                f"  from {origin['file']}, row {origin.get('row')}, sha256 {origin['sha256']}"
+                f"  from {_quoted(origin['file'])}, row {_quoted(origin.get('row'))}, "
+                f"sha256 {origin['sha256']}"
             )
             told += _answers(x, path, declaration)
         yield Subject(told=told, stage=stage, files={origin["file"]: origin["sha256"]})
@@ -290,7 +291,8 @@ def _where(document: dict[str, Any]) -> Iterator[str]:
     """A document's raw file, and its place in it."""
     pages = document.get("pages")
     place = f", pages {pages[0]} to {pages[1]}" if pages else ""
-    yield f"  from {document['file']}{place}, characters {document['start']} to {document['end']}"
+    place += f", characters {document['start']} to {document['end']}"
+    yield f"  from {_quoted(document['file'])}{place}"
     yield f"  sha256 {document['sha256']}, {document['language']}, {document['licence']}"
     if document["section"]:
         yield f"  section {' > '.join(map(_quoted, document['section']))}"
@@ -412,7 +414,7 @@ def _tell_raw(raw: dict[str, str], pages: dict[str, tuple[int, int]], everything
         shown = files if everything else files[:MOST_SHOWN]
         for file in shown:
             read = "  pages {} to {}".format(*pages[file]) if file in pages else ""
-            print(f"  {file}  sha256 {raw[file]}{read}")
+            print(f"  {_quoted(file)}  sha256 {raw[file]}{read}")
         if len(files) > len(shown):
             print(f"  ... and {len(files) - len(shown)} more beside it (--all tells them)")
 
