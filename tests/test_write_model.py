@@ -484,6 +484,23 @@ def test_refused_and_unreadable_replies_are_counted() -> None:
     assert found.counts["asked"]["refused"] > 0
 
 
+def test_a_reply_that_refuses_is_told_with_what_it_cost() -> None:
+    def answer(body: dict[str, Any]) -> str | Response:
+        told = completion(body, author(body))
+        if "tarn" in body["messages"][-1]["content"]:
+            told["choices"][0]["finish_reason"] = "content_filter"
+        return Response(body=told)
+
+    with stub(answer) as server:
+        found = run(server.url, price=PRICE)
+    refused = [row for row in found.replies if "refused" in row]
+    assert refused
+    assert all(row["cost"] > 0 and row["refused"] == "content filter" for row in refused)
+    told = found.counts["asked"]
+    assert told["money"] == pytest.approx(sum(row["cost"] for row in found.replies))
+    assert told["refused"] == len(refused) == found.counts["rejected"]["content filter"]
+
+
 def test_a_set_that_comes_to_nothing_says_why() -> None:
     with stub(lambda _: "no") as server, pytest.raises(Complaint) as caught:
         run(server.url)

@@ -24,6 +24,9 @@ from residency import replies, served
 from residency.replies import Answer
 from residency.served import Price
 
+SHOWN = 300
+"""Characters of a server's words in a message."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -60,6 +63,7 @@ class Refused:
     reason: str
     detail: str
     key: str
+    said: Reply | None = None  # where a reply tells so, which is paid like any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,17 @@ def _told(
     answered: Sequence[Answer | Refused], asked: int, price: Price | None
 ) -> Iterator[Reply | Refused | None]:
     for each in answered:
-        yield each if isinstance(each, Refused) else reply(each, price)
+        yield each if isinstance(each, Refused) else _judged(reply(each, price))
     for _ in range(asked - len(answered)):
         yield None
+
+
+def _judged(said: Reply) -> Reply | Refused:
+    """A reply, or what it says where the model would not answer."""
+    if said.finish in ("refusal", "content_filter"):
+        reason = "refused by the model" if said.finish == "refusal" else "content filter"
+        return Refused(reason=reason, detail=said.text[:SHOWN], key=said.key, said=said)
+    return said
 
 
 def reply(answer: Answer, price: Price | None) -> Reply:

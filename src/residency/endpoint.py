@@ -33,6 +33,7 @@ import orjson
 
 from residency.answers import (
     NOTHING,
+    SHOWN,
     Budget,
     Cost,
     Refused,
@@ -67,9 +68,6 @@ FIRST, MOST = 0.5, 60.0
 
 DOUBTS = 4
 """Requests that may be refused before the first reply, until the cause is sought in all of them."""
-
-SHOWN = 300
-"""Characters of a server's words in a message."""
 
 SECRET = 8
 """Characters from which on a key is looked for in replies; shorter ones are placeholders."""
@@ -300,7 +298,7 @@ class _Asking:
                 stored = self.store.get(name)
                 if name in self.begun or (stored and name in self.budget.charged):
                     if stored and name not in self.begun:
-                        self.results[name] = _judged(stored)
+                        self.results[name] = stored
                     self.next += 1
                     continue
                 ceiling = self.most[number]
@@ -324,7 +322,6 @@ class _Asking:
         actual = NOTHING
         if isinstance(result, Answer):
             actual = cost(result.prompt_tokens, result.reply_tokens, self.endpoint.price)
-            result = _judged(result)
         self.results[self.keys[number]] = result
         self.budget.settle(self.most[number], actual)
         self.settled.set()
@@ -618,14 +615,6 @@ class _Asking:
 FORMATS = ("schema", "object", "text")
 
 _KEYLIKE = re.compile(r"\bsk-[^\s\"',}]+|\bBearer\s+[^\s\"',}]+", re.IGNORECASE)
-
-
-def _judged(answer: Answer) -> Answer | Refused:
-    """An answer, or what it says where the model would not answer; either is paid."""
-    if answer.finish in ("refusal", "content_filter"):
-        reason = "refused by the model" if answer.finish == "refusal" else "content filter"
-        return Refused(reason=reason, detail=answer.text[:SHOWN], key=answer.key)
-    return answer
 
 
 def _limits(concurrency: int) -> Any:

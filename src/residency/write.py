@@ -107,10 +107,11 @@ class Asked:
             row |= {"prompt": prompt.file, "prompt_sha256": prompt.sha256}
             if isinstance(reply, Refused):
                 self.refused += 1
-                self.rows.append(row | {"refused": reply.reason})
-                continue
+                row |= {"refused": reply.reason}
+            said = reply.said if isinstance(reply, Refused) else reply
             told = ("model", "prompt_tokens", "reply_tokens", "finish", "cost", "asked_at")
-            self.rows.append(row | {key: getattr(reply, key) for key in (*told, "seconds")})
+            row |= {key: getattr(said, key) for key in (*told, "seconds")} if said else {}
+            self.rows.append(row)
         return replies
 
     def told(self, kept: int) -> dict[str, Any]:
