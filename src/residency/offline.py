@@ -216,10 +216,10 @@ class Text:
             if len(term.passages) > max(5, len(passages) / 10)
         }
         self.lower = {
-            word.folded
+            word
             for each in sentences
-            for word in each.words[1:]
-            if each.text[word.start].islower()
+            for word, start in zip(each.words[1:], each.starts[1:], strict=True)
+            if each.text[start].islower()
         }
         common = self.table.are(COMMON | self.table.small_words())
         verbs = self.table.verbs(common) & ~common
@@ -362,7 +362,7 @@ class Text:
             others = {
                 other for at, other in within if at.last <= place.first or at.first >= place.last
             } - {term}
-            heading = sentence.text[sentence.words[place.last - 1].end :].startswith(":")
+            heading = sentence.text[sentence.ends[place.last - 1] :].startswith(":")
             telling = any(self.worth[other] for other in others - self.everywhere)
             if term in seen or heading or term in self.everywhere or not telling:
                 continue
@@ -414,7 +414,7 @@ class Text:
             return False
         if before.endswith("ly"):
             return False
-        start, end = sentence.words[place.first].start, sentence.words[place.last - 1].end
+        start, end = sentence.starts[place.first], sentence.ends[place.last - 1]
         return not (
             sentence.text[start - 1 : start] in "([" and sentence.text[end : end + 1] in ")]"
         )
@@ -499,7 +499,7 @@ class Text:
                 between = [sentence.folded(at) for at in range(one.last, two.first)]
                 said = NAMING.intersection(between)
                 text = sentence.text[
-                    sentence.words[one.last - 1].end : sentence.words[two.first].start
+                    sentence.ends[one.last - 1] : sentence.starts[two.first]
                 ]
                 bracket = text.strip() in ("(", "[", "—")
                 if bracket or (said and len(between) <= 4 and NAMED.issuperset(between)):
@@ -550,7 +550,7 @@ class Text:
         place, term = within[0]
         english = sentence.document.language.startswith("en")
         if _entry(sentence, place):
-            told = sentence.text[sentence.words[place.last - 1].end + 1 :].strip()
+            told = sentence.text[sentence.ends[place.last - 1] + 1 :].strip()
         else:
             start = sentence.folded(0) in DETERMINERS
             if not english or place.first != start or self.terms[term].kind != "thing":
@@ -653,10 +653,10 @@ class Text:
         text, low, high = sentence.text, 0, len(sentence.text)
         if len(sentence.words) > LONG:
             ends = [match.end() for match in _CLAUSE_END.finditer(text)]
-            low = max([low, *(e for e in ends if e <= sentence.words[place.first].start)])
-            high = min([high, *(e for e in ends if e >= sentence.words[place.last - 1].end)])
+            low = max([low, *(e for e in ends if e <= sentence.starts[place.first])])
+            high = min([high, *(e for e in ends if e >= sentence.ends[place.last - 1])])
         for at in sorted(hidden, reverse=True):
-            start, end = sentence.words[at.first].start, sentence.words[at.last - 1].end
+            start, end = sentence.starts[at.first], sentence.ends[at.last - 1]
             if low <= start and end <= high:
                 text = text[:start] + BLANK + text[end:]
                 high += len(BLANK) - (end - start)
@@ -695,7 +695,7 @@ def _entry(sentence: Sentence, place: Place) -> bool:
     """Does a glossary's entry explain the term at a place?"""
     if sentence.document.part != "glossary" or place.first:
         return False
-    end = sentence.words[place.last - 1].end
+    end = sentence.ends[place.last - 1]
     return sentence.text[end : end + 1] in (":", "：")
 
 

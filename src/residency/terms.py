@@ -127,15 +127,6 @@ _ENTRY = re.compile(rf"{_ITEM.pattern}|{_ROW.pattern}|[.!?。！？][\"'”’)\
 Kind = Literal["thing", "place", "action"]
 
 
-class Word(NamedTuple):
-    """A word of a sentence; `start` and `end` count characters of the sentence's text."""
-
-    folded: str
-    start: int
-    end: int
-    apart: bool  # by punctuation from the word before
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
     """A sentence, list item or table row; `start` and `end` are its place in the document."""
@@ -145,19 +136,22 @@ class Sentence:
     start: int
     end: int
     text: str  # in one line
-    words: tuple[Word, ...]
+    words: tuple[str, ...]  # with case folded
+    starts: tuple[int, ...]  # of the words, in characters of the text
+    ends: tuple[int, ...]
+    apart: tuple[bool, ...]  # by punctuation from the word before
 
     def slice(self, first: int, last: int) -> str:
         """The text from word `first` up to word `last`, which is not in it."""
-        return self.text[self.words[first].start : self.words[last - 1].end] if first < last else ""
+        return self.text[self.starts[first] : self.ends[last - 1]] if first < last else ""
 
     def folded(self, index: int) -> str:
         """A word, or the empty string beyond the sentence's ends."""
-        return self.words[index].folded if 0 <= index < len(self.words) else ""
+        return self.words[index] if 0 <= index < len(self.words) else ""
 
     def before(self, index: int) -> str:
         """The word before a word unless punctuation parts them."""
-        return "" if self.words[index].apart else self.folded(index - 1)
+        return "" if self.apart[index] else self.folded(index - 1)
 
     def after(self, index: int) -> str:
         """The word after a word unless punctuation parts them."""
@@ -165,11 +159,10 @@ class Sentence:
 
     def together(self, first: int, last: int) -> bool:
         """Whether no punctuation parts the words from `first` up to `last`."""
-        return not any(word.apart for word in self.words[first + 1 : last])
+        return True not in self.apart[first + 1 : last]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where a term stands: words `first` up to `last` of a sentence, given by number."""
 
     sentence: int
@@ -200,15 +193,14 @@ def cut(documents: Iterable[Document]) -> list[Sentence]:
         for number, (start, end) in enumerate(_passages(document.text)):
             for first, last in _pieces(document.text, start, end):
                 text = " ".join(document.text[first:last].split())
-                words: list[Word] = []
-                before = 0
-                for match in _WORD.finditer(text):
-                    start, end = match.span()
-                    apart = before > 0 and start - before > (text[before] == " ")
-                    words.append(Word(text[start:end].casefold(), start, end, apart))
-                    before = end
+                spans = [match.span() for match in _WORD.finditer(text)]
+                words = tuple([text[start:end].casefold() for start, end in spans])
+                starts, ends = zip(*spans, strict=True) if spans else ((), ())
+                between = zip(ends, starts[1:], strict=False)
+                apart = [start - end > (text[end] == " ") for end, start in between]
                 where = (document.id, number)
-                result.append(Sentence(document, where, first, last, text, tuple(words)))
+                told = (words, starts, ends, (False, *apart)[: len(words)])
+                result.append(Sentence(document, where, first, last, text, *told))
     return result
 
 
@@ -375,13 +367,13 @@ def tabled(sentences: list[Sentence]) -> Table:
 
     names: dict[str, int] = {"": 0}
     ids = np.array(
-        [names.setdefault(word[0], len(names)) for each in sentences for word in each.words],
+        [names.setdefault(word, len(names)) for each in sentences for word in each.words],
         dtype=np.int64,
     )
     lengths = np.array([len(each.words) for each in sentences], dtype=np.int64)
     sentence = np.repeat(np.arange(len(sentences)), lengths)
     at = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    apart = np.array([word[3] for each in sentences for word in each.words], dtype=bool)
+    apart = np.array([apart for each in sentences for apart in each.apart], dtype=bool)
     joined = ~apart[1:] & (at[1:] > 0)
     before, after = np.zeros_like(ids), np.zeros_like(ids)
     before[1:][joined] = ids[:-1][joined]
@@ -499,7 +491,7 @@ def _features(
             names = beside(place, step, 3)
             result.update(f"{side} {' '.join(names[:count])}" for count in (1, 2, 3))
         if _ROW.search(text := sentences[place.sentence].text):
-            before = text[: sentences[place.sentence].words[place.first].start]
+            before = text[: sentences[place.sentence].starts[place.first]]
             result[f"column {before.count('|')} {sentences[place.sentence].passage}"] += 1
     result[f"kind {singular(term.head)}"] = len(term.places)
     result[f"length {len(term.words)}"] = len(term.places)
@@ -590,7 +582,7 @@ def _add_company(
         sentence = sentences[which]
         for (one, left), (two, right) in pairwise(places):
             between = sentence.text[
-                sentence.words[one.last - 1].end : sentence.words[two.first].start
+                sentence.ends[one.last - 1] : sentence.starts[two.first]
             ]
             if _LISTED.fullmatch(between):
                 for number, other in ((left, right), (right, left)):
@@ -609,7 +601,7 @@ def _genus(sentence: Sentence, place: Place) -> str:
     doi:10.3115/981923.981956, of dictionaries); "one of the bones" is a bone.
     """
     at = place.last
-    told = sentence.text[sentence.words[at - 1].end :][:1] == ":" and place.first == 0
+    told = sentence.text[sentence.ends[at - 1] :][:1] == ":" and place.first == 0
     english = sentence.document.language.startswith("en")
     if not english or not (told or sentence.after(at - 1) in BE) or place.first > 1:
         return ""
@@ -620,7 +612,7 @@ def _genus(sentence: Sentence, place: Place) -> str:
     for each in range(at, min(at + 12, len(sentence.words))):
         word = sentence.folded(each)
         common = word in COMMON or word in _OF_KINDS
-        if kind and (common or sentence.words[each].apart):
+        if kind and (common or sentence.apart[each]):
             return singular(kind)
         kind = "" if common else word
     return ""
@@ -669,7 +661,7 @@ def _front(sentence: Sentence, first: int) -> tuple[str, ...]:
     fits = WHERE if start == first else WHERE | PERHAPS_WHERE
     if start == 0 or sentence.before(start) not in fits:
         return ()
-    return tuple(word.folded for word in sentence.words[start - 1 : first])
+    return sentence.words[start - 1 : first]
 
 
 def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> list[Term]:
@@ -691,9 +683,9 @@ def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> lis
         sentence = sentences[number]
         last = _action(sentence, first)
         if last and (number, first) not in inside:
-            words = tuple(word.folded for word in sentence.words[first:last])
+            words = sentence.words[first:last]
             found.setdefault(words, Term(words, "action")).places.append(Place(number, first, last))
-            if (number, first) in after and not sentence.words[first].apart:
+            if (number, first) in after and not sentence.apart[first]:
                 said.add(words)
     return [found[words] for words in sorted(said) if len(found[words].places) >= 2]
 
