@@ -239,7 +239,7 @@ class Text:
     def _see_terms(self) -> None:
         """What options are chosen by, once for each term."""
         usable = [number for number, worth in enumerate(self.worth) if worth]
-        near = alike([self.terms[number] for number in usable], self.sentences, 64)
+        near = alike([self.terms[number] for number in usable], self.sentences, 64, self.table)
         self.neighbours: list[dict[int, float]] = [{} for _ in self.terms]
         for number, others in zip(usable, near, strict=True):
             self.neighbours[number] = {usable[other]: score for other, score in others.items()}

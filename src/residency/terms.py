@@ -383,37 +383,28 @@ def tabled(sentences: list[Sentence]) -> Table:
     return Table(list(names), ids, before, after, sentence, at, apart, english)
 
 
-def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[int, float]]:
+def alike(
+    terms: list[Term], sentences: list[Sentence], most: int, table: Table | None = None
+) -> list[dict[int, float]]:
     """For each term at most `most` others of its kind: their number and how alike, best first.
 
     Terms are alike that have nearest neighbours in common (Jarvis and Patrick 1973,
     doi:10.1109/T-C.1973.223640, with weights), so also two that never stood beside the same words.
     Nearness is the cosine of tf-idf vectors of what stands beside a term (up to three words on
     either side, its table column) and of its form (head, number of words, capital, plural).
+    `table`: `tabled(sentences)`, if there is one already.
     """
     import numpy as np
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-    standing = {(at.sentence, at.first): at for t in terms if t.kind != "action" for at in t.places}
-    ending = {(at.sentence, at.last): at for at in standing.values()}
-    features = [_features(term, sentences, standing, ending) for term in terms]
-    _add_company(features, terms, sentences)
-    spread = Counter(name for each in features for name in each)
-    widest = min(len(terms), max(WIDEST, len(terms) / 20))
-    column = {name: number for number, name in enumerate(sorted(spread))}
+    if not terms:
+        return []
     kinds = np.array([{"thing": 0, "place": 1, "action": 2}[term.kind] for term in terms])
     lengths = np.array([len(term.words) for term in terms])
     sorts, sort = np.unique(np.stack([kinds, lengths]), axis=1, return_inverse=True)
     sort = sort.reshape(-1)
     unlike = 0.5 ** np.abs(sorts[1][:, None] - sorts[1][None, :]) * (sorts[0][:, None] == sorts[0])
     factors = unlike[:, sort]  # by sort and term
-
-    def table(rows: list[dict[int, float]], width: int) -> Any:
-        """Rows of {column: weight} as a sparse matrix, each of length 1."""
-        norms = [math.sqrt(sum(weight**2 for weight in row.values())) or 1.0 for row in rows]
-        weights = [w / norm for row, norm in zip(rows, norms, strict=True) for w in row.values()]
-        starts = [0, *accumulate(len(row) for row in rows)]
-        return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
 
     def cosines(vectors: Any, start: int) -> Any:
         """Of a block of terms with all; halved for each word they differ in length."""
@@ -422,77 +413,117 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         scores.data *= factors[sort[start + rows], scores.indices]
         return scores
 
-    def best(scores: Any, start: int, count: int, itself: bool) -> Iterator[dict[int, float]]:
+    def best(scores: Any, count: int) -> Iterator[tuple[list[int], list[float]]]:
         """Of each row the highest, best first; equal ones in order."""
-        scores.sort_indices()
-        for number, (first, last) in enumerate(pairwise(scores.indptr.tolist()), start):
-            others, values = scores.indices[first:last], scores.data[first:last].round(6)
+        scores.data = scores.data.round(6)
+        scores.eliminate_zeros()
+        for first, last in pairwise(scores.indptr.tolist()):
+            others, values = scores.indices[first:last], scores.data[first:last]
             if len(values) > count:
-                low = np.partition(values, len(values) - count - 1)[len(values) - count - 1]
+                low = np.partition(values, len(values) - count)[len(values) - count]
                 high = values >= low
                 others, values = others[high], values[high]
-            order = np.argsort(-values, kind="stable")
-            found = zip(others[order].tolist(), values[order].tolist(), strict=True)
-            yield dict(islice(((o, v) for o, v in found if v and (itself or o != number)), count))
+            order = np.lexsort((others, -values))[:count]
+            yield others[order].tolist(), values[order].tolist()
 
-    beside = table(
-        [
-            {
-                column[name]: (1 + math.log(count))
-                * math.log(len(terms) / spread[name])
-                * WEIGHT.get(name.split()[0], 1)
-                for name, count in sorted(each.items())
-                if 1 < spread[name] < widest
-            }
-            for each in features
-        ],
-        len(column),
-    )
+    beside = _vectors(terms, sentences, table or tabled(sentences))
     near = [
         row
         for start in range(0, len(terms), BLOCK)
-        for row in best(cosines(beside, start), start, NEIGHBOURS, itself=True)
+        for row in best(cosines(beside, start), NEIGHBOURS)
     ]
-    shared = table(near, len(terms))
+    starts = [0, *accumulate(len(others) for others, _ in near)]
+    others, values = ([each for row in near for each in row[part]] for part in (0, 1))
+    shared = _unit(csr_array((values, others, starts), (len(terms), len(terms))))
     result: list[dict[int, float]] = []
     for start in range(0, len(terms), BLOCK):
         scores = cosines(shared, start) + 0.3 * cosines(beside, start)
-        result.extend(best(scores, start, most, itself=False))
+        rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+        scores.data[scores.indices == start + rows] = 0  # itself
+        result.extend(dict(zip(*row, strict=True)) for row in best(scores, most))
     return result
 
 
-def _features(
-    term: Term,
-    sentences: list[Sentence],
-    standing: dict[tuple[int, int], Place],
-    ending: dict[tuple[int, int], Place],
-) -> Counter[str]:
-    """What stands beside a term and how it is formed; another term beside it counts as `#`."""
+def _unit(vectors: Any) -> Any:
+    """Sparse rows, each made of length 1; empty ones stay."""
+    import numpy as np
+
+    rows = np.repeat(np.arange(vectors.shape[0]), np.diff(vectors.indptr))
+    norms = np.sqrt(np.bincount(rows, vectors.data**2, vectors.shape[0]))
+    vectors.data /= norms[rows]
+    return vectors
+
+
+def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
+    """Of each term a row of length 1: by feature how often it has it (tf-idf)."""
+    import numpy as np
+    from scipy.sparse import csr_array, hstack
+
+    formed = [_form(term, sentences) for term in terms]
+    _add_company(formed, terms, sentences)
+    names = sorted({name for each in formed for name in each})
+    column = {name: number for number, name in enumerate(names)}
+    starts = [0, *accumulate(len(each) for each in formed)]
+    columns = [column[name] for each in formed for name in each]
+    counted = [float(count) for each in formed for count in each.values()]
+    forms = csr_array((counted, columns, starts), (len(terms), len(names)))
+    rows, columns = _beside(terms, table)
+    runs = csr_array((np.ones(len(rows)), (rows, columns)), (len(terms), int(columns.max()) + 1))
+    vectors = hstack([runs, forms], format="csr")
+    weight = np.ones(vectors.shape[1])
+    weight[runs.shape[1] :] = [WEIGHT[name.split()[0]] for name in names]
+    spread = np.bincount(vectors.indices, minlength=vectors.shape[1])  # terms that have it
+    widest = min(len(terms), max(WIDEST, len(terms) / 20))
+    weight *= np.log(len(terms) / np.maximum(spread, 1)) * ((spread > 1) & (spread < widest))
+    vectors.data = (1 + np.log(vectors.data)) * weight[vectors.indices]
+    vectors.eliminate_zeros()
+    return _unit(vectors)
+
+
+def _beside(terms: list[Term], table: Table) -> tuple[Array, Array]:
+    """The one, two and three words on either side of each term's places: its number, the run's.
+
+    Another term counts as one word. Beyond a sentence's ends stands the word of number 0.
+    """
+    import numpy as np
+
+    lengths = np.bincount(table.sentence)
+    begin = np.cumsum(lengths + 1) - lengths  # each sentence lies between two 0
+    ids = np.zeros(len(table.ids) + len(lengths) + 1, dtype=np.int64)
+    ids[begin[table.sentence] + table.at] = table.ids
+    edges = np.arange(len(ids))
+    another = len(table.names)
+    row = np.repeat(np.arange(len(terms)), [len(term.places) for term in terms])
+    which, first, last = np.array([place for term in terms for place in term.places]).T
+    first, last = begin[which] + first, begin[which] + last
+    part = np.array([term.kind != "action" for term in terms])[row]
+
+    right, further = ids.copy(), edges + (ids > 0)  # by edge: the word after, the edge after that
+    right[first[part]], further[first[part]] = another, last[part]
+    before = np.append(0, ids[:-1])
+    left, farther = before, edges - (before > 0)
+    left[last[part]], farther[last[part]] = another, first[part]
+
+    columns: list[Array] = []
+    width = 0
+    for at, beside, next_edge in ((last, right, further), (first, left, farther)):
+        run = np.zeros(len(at), dtype=np.int64)
+        for _ in range(3):
+            names, run = np.unique(run * (another + 1) + beside[at], return_inverse=True)
+            columns.append(width + run)
+            width += len(names)
+            at = next_edge[at]
+    return np.tile(row, len(columns)), np.concatenate(columns)
+
+
+def _form(term: Term, sentences: list[Sentence]) -> Counter[str]:
+    """How a term is formed, and in which columns of tables it stands."""
     result: Counter[str] = Counter()
-
-    def beside(place: Place, step: int, count: int) -> list[str]:
-        sentence = sentences[place.sentence]
-        names: list[str] = []
-        at = place.last if step > 0 else place.first
-        edges = standing if step > 0 else ending
-        while len(names) < count:
-            other = edges.get((place.sentence, at))
-            word = sentence.folded(at if step > 0 else at - 1)
-            if other is not None:
-                names.append("#")
-                at = other.last if step > 0 else other.first
-            else:
-                names.append(word)
-                at += step
-        return names
-
     for place in term.places:
-        for side, step in (("right", 1), ("left", -1)):
-            names = beside(place, step, 3)
-            result.update(f"{side} {' '.join(names[:count])}" for count in (1, 2, 3))
-        if _ROW.search(text := sentences[place.sentence].text):
-            before = text[: sentences[place.sentence].starts[place.first]]
-            result[f"column {before.count('|')} {sentences[place.sentence].passage}"] += 1
+        sentence = sentences[place.sentence]
+        if _ROW.search(sentence.text):
+            before = sentence.text[: sentence.starts[place.first]]
+            result[f"column {before.count('|')} {sentence.passage}"] += 1
     result[f"kind {singular(term.head)}"] = len(term.places)
     result[f"length {len(term.words)}"] = len(term.places)
     result[f"form {term.text[:1].isupper()} {term.text.endswith('s')}"] = len(term.places)
