@@ -13,12 +13,11 @@ and neighbours (Harris's distributional hypothesis). The only list is of English
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from residency.records import Document
@@ -93,6 +92,8 @@ COMMON = (
     things way ways part parts kind kinds sort sorts case cases number numbers lot yes etc s"""
 )
 """English words that end a term; a corpus's own very frequent short words join them."""
+
+BEFORE_A_PLACE = QUALIFIERS | DETERMINERS | WHERE | PERHAPS_WHERE
 
 LONGEST = 5
 """Words in the longest term."""
@@ -244,11 +245,13 @@ def find(sentences: list[Sentence], table: Table | None = None) -> list[Term]:
     verbs = table.verbs(common) & ~common
     runs = table.content(common, verbs)
     found: dict[tuple[str, ...], Term] = {}
+    number_of, at = table.sentence.tolist(), table.at.tolist()
     for start, length in _units(table, runs, table.nouns(common | verbs)):
-        number, first = int(table.sentence[start]), int(table.at[start])
-        unit = tuple(table.names[each] for each in table.ids[start : start + length].tolist())
-        place = Place(number, first, first + length)
-        found.setdefault(unit, Term(unit, "thing")).places.append(place)
+        number, first = number_of[start], at[start]
+        unit = sentences[number].words[first : first + length]
+        if unit not in found:
+            found[unit] = Term(unit, "thing")
+        found[unit].places.append(Place(number, first, first + length))
     things = [term for term in found.values() if len(term.places) > 1]
     settled = [part for term in things for part in _in_place(term, sentences)]
     terms = [*settled, *_actions(things, sentences, table)]
@@ -464,9 +467,9 @@ def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
     names = sorted({name for each in formed for name in each})
     column = {name: number for number, name in enumerate(names)}
     starts = [0, *accumulate(len(each) for each in formed)]
-    columns = [column[name] for each in formed for name in each]
+    features = [column[name] for each in formed for name in each]
     counted = [float(count) for each in formed for count in each.values()]
-    forms = csr_array((counted, columns, starts), (len(terms), len(names)))
+    forms = csr_array((counted, features, starts), (len(terms), len(names)))
     rows, columns = _beside(terms, table)
     runs = csr_array((np.ones(len(rows)), (rows, columns)), (len(terms), int(columns.max()) + 1))
     vectors = hstack([runs, forms], format="csr")
@@ -580,10 +583,7 @@ def _units(table: Table, run: Array, nouns: Array) -> Iterator[tuple[int, int]]:
             single = counts
         elif size == 2:
             left, right = single[one[where]], single[one[where + 1]]
-            for each in np.flatnonzero(fits).tolist():
-                both = int(counts[each])
-                surely = likelihood_ratio(both, int(left[each]), int(right[each]), total)
-                fits[each] = surely > 10.83
+            fits &= likelihood_ratios(counts, left, right, total) > 10.83
         else:
             least = np.full(len(counts), np.iinfo(np.int64).max)
             for part in (shorter[where], shorter[where + 1]):
@@ -612,9 +612,7 @@ def _add_company(
         places.sort()
         sentence = sentences[which]
         for (one, left), (two, right) in pairwise(places):
-            between = sentence.text[
-                sentence.ends[one.last - 1] : sentence.starts[two.first]
-            ]
+            between = sentence.text[sentence.ends[one.last - 1] : sentence.starts[two.first]]
             if _LISTED.fullmatch(between):
                 for number, other in ((left, right), (right, left)):
                     features[number][f"with {other}"] += 1
@@ -654,20 +652,22 @@ def singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "siu" else word
 
 
-def likelihood_ratio(both: int, left: int, right: int, total: int) -> float:
+def likelihood_ratios(both: Array, left: Array, right: Array, total: int) -> Array:
     """How surely two things met `both` times of `left` and `right` in `total` belong together.
 
     Dunning 1993, https://aclanthology.org/J93-1003; 0 where they meet less often than by chance.
     """
-    if both * total <= left * right:
-        return 0.0
+    import numpy as np
+
     cells = [
         (both, left * right),
         (left - both, left * (total - right)),
         (right - both, (total - left) * right),
         (total - left - right + both, (total - left) * (total - right)),
     ]
-    return 2 * sum(n * math.log(n * total / expected) for n, expected in cells if n > 0)
+    summed = sum(n * np.log(np.maximum(n, 1) * total / np.maximum(of, 1)) for n, of in cells)
+    ratios: Array = np.where(both * total > left * right, 2 * summed, 0.0)
+    return ratios
 
 
 def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
@@ -686,6 +686,8 @@ def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
 
 def _front(sentence: Sentence, first: int) -> tuple[str, ...]:
     """The word of place, with article and qualifier, before a word; empty if there is none."""
+    if sentence.before(first) not in BEFORE_A_PLACE:
+        return ()
     start = first
     for passed in (QUALIFIERS, DETERMINERS):
         start -= start > 0 and sentence.before(start) in passed
