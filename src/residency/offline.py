@@ -20,11 +20,13 @@ and a sentence is left alone that leans on others ("These cells ...") or states 
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice, pairwise
@@ -133,7 +135,8 @@ def written(
     reversals as `writer.reversal`, and a definition where it says what a term is. A sentence that
     nothing can be asked about is given as rejected.
     """
-    text = Text(cut(documents))
+    with uncollected():
+        text = Text(cut(documents))
     numbers: Counter[str] = Counter()
     limits = {"definition": writer.definition, "comparison": writer.comparison}
     spent: Counter[tuple[str, int]] = Counter()  # by form and term
@@ -171,6 +174,18 @@ def written(
                 left[group] -= 1
                 asked.add(draft.answer)
             yield question
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python's collector of cycles from walking, again and again, what has none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _origin(sentence: Sentence) -> dict[str, Any]:
