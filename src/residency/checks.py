@@ -104,7 +104,7 @@ def checks(
 
 def _faults(section: Checks, question: Question) -> Iterator[tuple[str, str]]:
     """What is wrong with a question as it stands by itself."""
-    options, right = question.options, set(question.answers)
+    options, right, stem = question.options, set(question.answers), words(question.stem)
     form = question.form or question.kind
     expected = {"single": 1, "judgement": 1}.get(form)
     if expected is not None and len(right) != expected:
@@ -116,18 +116,17 @@ def _faults(section: Checks, question: Question) -> Iterator[tuple[str, str]]:
         yield from _lengths(section, options)
         if any(_REFERRING.search(each) for each in options):
             yield "option about options", " / ".join(options)
-        inside = [holds(words(question.stem), each) for each in folded]
+        inside = [holds(stem, each) for each in folded]
         if any(inside[each] for each in right) and not all(inside):
             yield "answer in stem", ""
-    elif form == "open" and holds(words(question.stem), tuple(words(question.reference))):
+    elif form == "open" and holds(stem, words(question.reference)):
         yield "answer in stem", ""
     if _LETTERED.search(question.explanation):
         yield "explanation names a letter", question.explanation
-    length = len(words(question.stem))
-    if length < section.min_stem_words:
-        yield "too short", f"a stem of {length} words"
-    if length > section.max_stem_words:
-        yield "too long", f"a stem of {length} words"
+    if len(stem) < section.min_stem_words:
+        yield "too short", f"a stem of {len(stem)} words"
+    if len(stem) > section.max_stem_words:
+        yield "too long", f"a stem of {len(stem)} words"
     evidence = question.origin.get("quote")
     if evidence is not None and len(words(evidence)) < section.min_quote_words:
         yield "quote too short", evidence
@@ -154,12 +153,8 @@ _LETTERED = re.compile(r"\b(?:[Oo]ptions?|[Aa]nswers?|[Cc]hoices?|选项|répons
 
 
 def holds(text: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether words stand in a text, one behind the other."""
-    size = len(phrase)
-    wanted = tuple(phrase)
-    return bool(size) and any(
-        tuple(text[at : at + size]) == wanted for at in range(len(text) - size + 1)
-    )
+    """Whether words, which hold no spaces, stand in a text, one behind the other."""
+    return bool(phrase and text) and f" {' '.join(phrase)} " in f" {' '.join(text)} "
 
 
 class _Alike:
@@ -188,7 +183,7 @@ class _Alike:
         return ""
 
     def _prefix(self, these: frozenset[str]) -> list[str]:
-        ordered = sorted(these, key=lambda word: (-len(word), word))
+        ordered = sorted(sorted(these), key=len, reverse=True)
         return ordered[: len(these) - ceil(self.share * len(these) - 1e-9) + 1] or [""]
 
 

@@ -289,12 +289,15 @@ def copied(question: Question, index: Index) -> Leak | None:
         return None
     section, n = index.section, index.section.ngram
     text = _words([question.context, question.stem, *question.options])
+    found = list(_windows(_runs(text.hashes, n), index))
+    if not found:
+        return None
     borders = np.searchsorted(text.text, range(len(question.options) + 3))
     _, stem, *options = (text.hashes[a:b] for a, b in itertools.pairwise(borders))
     asked = text.hashes[: borders[2]]
     right = {options[answer].tobytes() for answer in question.answers}
     best: Leak | None = None
-    for number, _ in _windows(_runs(text.hashes, n), index):
+    for number, _ in found:
         known = index.questions[number]
         case, first = int(index.first[number]), int(index.first[number]) + 1
         score, weight = _agreement(index, first, asked)
@@ -733,32 +736,30 @@ def _words(texts: Sequence[str]) -> Words:
     points = np.frombuffer(whole.encode("utf-32-le", "replace"), dtype="<u4")
     kinds = _classes()[points]
     places: Array | None = None
-    gone = kinds == NOTHING
-    hyphens = np.flatnonzero(kinds[:-2] == HYPHEN)
-    if len(hyphens):
+    if kinds.max() >= NOTHING:
+        gone = kinds == NOTHING
+        hyphens = np.flatnonzero(kinds[:-2] == HYPHEN)
         spaced = (points[hyphens + 1] == 32) | (points[hyphens + 1] == 10)
         letters = (kinds[hyphens - 1] == LETTER) & (kinds[hyphens + 2] == LETTER)
         joined = hyphens[spaced & letters]
         gone[joined] = gone[joined + 1] = True
-    if gone.any():
-        places = np.flatnonzero(~gone)
-        points, kinds = points[places], kinds[places]
-    within = kinds == LETTER
-    alone = kinds == SCRIPT
-    before = np.empty_like(within)
-    before[0] = False
-    before[1:] = within[:-1]
-    starts = np.flatnonzero(alone | (within & ~before))
-    after = np.empty_like(within)
-    after[-1] = False
-    after[:-1] = within[1:]
-    ends = np.flatnonzero(alone | (within & ~after)) + 1
+        if gone.any():
+            places = np.flatnonzero(~gone)
+            points, kinds = points[places], kinds[places]
+    within = np.zeros(len(kinds) + 1, dtype=bool)  # the last character is never of a word
+    np.equal(kinds, LETTER, out=within[1:])
+    edges = np.flatnonzero(within[1:] != within[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    alone = np.flatnonzero(kinds == SCRIPT)
+    if len(alone):
+        starts = np.sort(np.concatenate([starts, alone]))
+        ends = np.sort(np.concatenate([ends, alone + 1]))
     size = 1 << max(16, len(points).bit_length())
     forward, backward = _powers(size)
     summed = np.zeros(len(points) + 1, dtype=np.uint64)
     np.cumsum((points.astype(np.uint64) + np.uint64(1)) * forward[: len(points)], out=summed[1:])
     hashes = _mixed((summed[ends] - summed[starts]) * backward[starts])
-    character = alone[starts]
+    character = kinds[starts] == SCRIPT
     if places is not None:
         starts, ends = places[starts], places[ends - 1] + 1
     borders = np.cumsum(lengths)

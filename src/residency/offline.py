@@ -20,15 +20,17 @@ and a sentence is left alone that leans on others ("These cells ...") or states 
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, pairwise
-from typing import Any, Literal
+from itertools import accumulate, islice, pairwise
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -46,11 +48,16 @@ from residency.terms import (
     alike,
     cut,
     find,
-    likelihood_ratio,
+    likelihood_ratios,
     singular,
     tabled,
 )
 from residency.words import words
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
 
 BLANK = "____"
 LONG = 30
@@ -128,7 +135,8 @@ def written(
     reversals as `writer.reversal`, and a definition where it says what a term is. A sentence that
     nothing can be asked about is given as rejected.
     """
-    text = Text(cut(documents))
+    with uncollected():
+        text = Text(cut(documents))
     numbers: Counter[str] = Counter()
     limits = {"definition": writer.definition, "comparison": writer.comparison}
     spent: Counter[tuple[str, int]] = Counter()  # by form and term
@@ -166,6 +174,18 @@ def written(
                 left[group] -= 1
                 asked.add(draft.answer)
             yield question
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python's collector of cycles from walking, again and again, what has none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _origin(sentence: Sentence) -> dict[str, Any]:
@@ -216,10 +236,10 @@ class Text:
             if len(term.passages) > max(5, len(passages) / 10)
         }
         self.lower = {
-            word.folded
+            word
             for each in sentences
-            for word in each.words[1:]
-            if each.text[word.start].islower()
+            for word, start in zip(each.words[1:], each.starts[1:], strict=True)
+            if each.text[start].islower()
         }
         common = self.table.are(COMMON | self.table.small_words())
         verbs = self.table.verbs(common) & ~common
@@ -233,13 +253,16 @@ class Text:
         often = 5 * followed > 3 * self.table.count(self.table.ids >= 0)
         self.modifiers = {self.table.names[each] for each in often.nonzero()[0].tolist()}
         self.chapters = {id(each.document): chapter(each.document) for each in sentences}
+        self.moved, self.modifying = self._beside(
+            self.table.are(MOVING)[self.table.before], content[self.table.after]
+        )
         self.worth = [self._worth_asking(number) for number in range(len(self.terms))]
         self._see_terms()
 
     def _see_terms(self) -> None:
         """What options are chosen by, once for each term."""
         usable = [number for number, worth in enumerate(self.worth) if worth]
-        near = alike([self.terms[number] for number in usable], self.sentences, 64)
+        near = alike([self.terms[number] for number in usable], self.sentences, 64, self.table)
         self.neighbours: list[dict[int, float]] = [{} for _ in self.terms]
         for number, others in zip(usable, near, strict=True):
             self.neighbours[number] = {usable[other]: score for other, score in others.items()}
@@ -258,35 +281,48 @@ class Text:
             for term in self.terms
         ]
 
+    def _beside(self, first: Array, last: Array) -> tuple[list[int], list[int]]:
+        """By term, at how many of its places the first word, and the last, is among these."""
+        import numpy as np
+
+        lengths = [len(each.words) for each in self.sentences]
+        begin = np.cumsum([0, *lengths])
+        term = np.repeat(np.arange(len(self.terms)), [len(each.places) for each in self.terms])
+        places = np.array([at for each in self.terms for at in each.places], dtype=np.int64)
+        which, start, end = places.reshape(-1, 3).T
+        at_first, at_last = first[begin[which] + start], last[begin[which] + end - 1]
+        size = len(self.terms)
+        return np.bincount(term[at_first], minlength=size).tolist(), np.bincount(
+            term[at_last], minlength=size
+        ).tolist()
+
     def _worth_asking(self, number: int) -> bool:
         """Is a term a thing that the text is about, and no verb, attribute or everyday word?"""
         term = self.terms[number]
         first = self.sentences[term.places[0].sentence]
         if term.kind != "thing" or not first.document.language.startswith("en"):
             return True
-        moved = modifying = 0
-        documents: set[str] = set()
-        for place in term.places:
-            sentence = self.sentences[place.sentence]
-            documents.add(sentence.document.id)
-            moved += sentence.before(place.first) in MOVING
-            modifying += sentence.after(place.last - 1) in self.content
         count = len(term.places)
-        if 2 * moved > count or 2 * modifying > count:
+        if 2 * self.moved[number] > count or 2 * self.modifying[number] > count:
             return False
-        verbal = term.words[0] in self.verbs and moved > 0
+        verbal = term.words[0] in self.verbs and self.moved[number] > 0
         if verbal or term.words[0] in VAGUE or term.words[0].endswith("ly"):
             return False
         if term.head in self.attributes:
             return False
         if len(term.words) > 1 or self._documents < FEWEST_DOCUMENTS:
             return True
+        documents = {self.sentences[each].document.id for each in self.told[number]}
         expected = 1 - math.exp(-count / self._documents)
         burst = math.log2(self._documents * expected / len(documents))
         chapters = {self.chapters[id(self.sentences[each].document)] for each in self.told[number]}
-        if 2 * len(chapters) > len(set(self.chapters.values())):
+        if 2 * len(chapters) > self._chapters:
             return False
         return number in self.defined or (burst >= BURST and term.head not in self.modifiers)
+
+    @cached_property
+    def _chapters(self) -> int:
+        return len(set(self.chapters.values()))
 
     @cached_property
     def _documents(self) -> int:
@@ -362,7 +398,7 @@ class Text:
             others = {
                 other for at, other in within if at.last <= place.first or at.first >= place.last
             } - {term}
-            heading = sentence.text[sentence.words[place.last - 1].end :].startswith(":")
+            heading = sentence.text[sentence.ends[place.last - 1] :].startswith(":")
             telling = any(self.worth[other] for other in others - self.everywhere)
             if term in seen or heading or term in self.everywhere or not telling:
                 continue
@@ -414,7 +450,7 @@ class Text:
             return False
         if before.endswith("ly"):
             return False
-        start, end = sentence.words[place.first].start, sentence.words[place.last - 1].end
+        start, end = sentence.starts[place.first], sentence.ends[place.last - 1]
         return not (
             sentence.text[start - 1 : start] in "([" and sentence.text[end : end + 1] in ")]"
         )
@@ -433,14 +469,13 @@ class Text:
         usable = self._usable(draft.answer)
         if len(usable) < count:
             return []
-        sentence = self.sentences[number]
-        bound = max(
-            draft.about, key=lambda other: (self._bond(draft.answer, other), -other), default=None
-        )
+        sentence, bonds = self.sentences[number], self.bonds[draft.answer]
+        bound = max(draft.about, key=lambda other: (bonds[other], -other), default=None)
         linked: set[int] = self.told[bound] if bound is not None else set()
         here = self.chapters[id(sentence.document)]
         vowel = _vowel(self.terms[draft.answer].text)
         taken: list[frozenset[str]] = []
+        named: set[str] = set()  # all words of those taken
         near: list[int] = []
         far: list[int] = []
         least = 0.0
@@ -454,10 +489,13 @@ class Text:
             ):
                 continue
             stems = self.stems[other]
-            if any(stems <= each or each <= stems for each in taken):
+            if not stems.isdisjoint(named) and any(
+                stems <= each or each <= stems for each in taken
+            ):
                 continue
             least = least or ALIKE * likeness
             taken.append(stems)
+            named |= stems
             (near if here in self.standing[other] else far).append(other)
             if len(near) == 2 * count:
                 break
@@ -498,28 +536,31 @@ class Text:
             for (one, left), (two, right) in pairwise(within):
                 between = [sentence.folded(at) for at in range(one.last, two.first)]
                 said = NAMING.intersection(between)
-                text = sentence.text[
-                    sentence.words[one.last - 1].end : sentence.words[two.first].start
-                ]
+                text = sentence.text[sentence.ends[one.last - 1] : sentence.starts[two.first]]
                 bracket = text.strip() in ("(", "[", "—")
                 if bracket or (said and len(between) <= 4 and NAMED.issuperset(between)):
                     pairs |= {(left, right), (right, left)}
         return pairs
 
     @cached_property
-    def bonds(self) -> dict[tuple[int, int], float]:
-        """How surely two terms are told of together, as far as asked for."""
-        return {}
+    def bonds(self) -> list[dict[int, float]]:
+        """For each term those it ever shares a sentence with: how surely they belong together."""
+        import numpy as np
+        from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-    def _bond(self, one: int, other: int) -> float:
-        pair = (one, other) if one < other else (other, one)
-        found = self.bonds.get(pair)
-        if found is None:
-            left, right = self.told[one], self.told[other]
-            both = len(left & right)
-            found = likelihood_ratio(both, len(left), len(right), len(self.sentences))
-            self.bonds[pair] = found
-        return found
+        starts = [0, *accumulate(len(told) for told in self.told)]
+        columns = [each for told in self.told for each in told]
+        shape = len(self.terms), len(self.sentences)
+        told = csr_array((np.ones(len(columns), dtype=np.int64), columns, starts), shape)
+        both = told @ told.T
+        sizes = np.diff(told.indptr).astype(np.int64)
+        left = np.repeat(sizes, np.diff(both.indptr))
+        ratios = likelihood_ratios(both.data, left, sizes[both.indices], len(self.sentences))
+        others, bonds = both.indices.tolist(), ratios.tolist()
+        return [
+            dict(zip(others[a:b], bonds[a:b], strict=True))
+            for a, b in pairwise(both.indptr.tolist())
+        ]
 
     def _ranked(self, number: int) -> list[tuple[Place, int]]:
         """A sentence's terms in order: first those most bound to another of its terms.
@@ -527,17 +568,21 @@ class Text:
         Last comes what is only a part of an action that can be asked for.
         """
         within = self.within[number]
+        actions = [each for each in within if self.terms[each[1]].kind == "action"]
 
         def rank(each: tuple[Place, int]) -> tuple[Any, ...]:
             place, term = each
-            bound, covered = 0.0, False
-            for at, other in within:
-                if other == term:
-                    continue
-                if at.last <= place.first or at.first >= place.last:
-                    bound = max(bound, self._bond(term, other))
-                if at.first <= place.first < at.last and self.terms[other].kind == "action":
-                    covered = True
+            _, first, last = place
+            bonds = self.bonds[term]
+            bound = max(
+                (
+                    bonds[other]
+                    for (_, start, end), other in within
+                    if other != term and (end <= first or start >= last)
+                ),
+                default=0.0,
+            )
+            covered = any(at.first <= first < at.last and other != term for at, other in actions)
             size = math.log2(1 + len(self.terms[term].words))
             return covered, -round(bound * size, 6), place
 
@@ -550,7 +595,7 @@ class Text:
         place, term = within[0]
         english = sentence.document.language.startswith("en")
         if _entry(sentence, place):
-            told = sentence.text[sentence.words[place.last - 1].end + 1 :].strip()
+            told = sentence.text[sentence.ends[place.last - 1] + 1 :].strip()
         else:
             start = sentence.folded(0) in DETERMINERS
             if not english or place.first != start or self.terms[term].kind != "thing":
@@ -653,10 +698,10 @@ class Text:
         text, low, high = sentence.text, 0, len(sentence.text)
         if len(sentence.words) > LONG:
             ends = [match.end() for match in _CLAUSE_END.finditer(text)]
-            low = max([low, *(e for e in ends if e <= sentence.words[place.first].start)])
-            high = min([high, *(e for e in ends if e >= sentence.words[place.last - 1].end)])
+            low = max([low, *(e for e in ends if e <= sentence.starts[place.first])])
+            high = min([high, *(e for e in ends if e >= sentence.ends[place.last - 1])])
         for at in sorted(hidden, reverse=True):
-            start, end = sentence.words[at.first].start, sentence.words[at.last - 1].end
+            start, end = sentence.starts[at.first], sentence.ends[at.last - 1]
             if low <= start and end <= high:
                 text = text[:start] + BLANK + text[end:]
                 high += len(BLANK) - (end - start)
@@ -695,7 +740,7 @@ def _entry(sentence: Sentence, place: Place) -> bool:
     """Does a glossary's entry explain the term at a place?"""
     if sentence.document.part != "glossary" or place.first:
         return False
-    end = sentence.words[place.last - 1].end
+    end = sentence.ends[place.last - 1]
     return sentence.text[end : end + 1] in (":", "：")
 
 

@@ -75,7 +75,7 @@ def leaning(sentence: Sentence, first_thing: int) -> bool:
 
     A pronoun is understood after `first_thing`, the place of the first thing named.
     """
-    words = [word.folded for word in sentence.words]
+    words = sentence.words
     if words[0] in OPENERS | PRONOUNS or not (POINTING | READER).isdisjoint(words):
         return True
     return not PRONOUNS.isdisjoint(words[:first_thing]) or bool(_PICTURED.search(sentence.text))
@@ -90,7 +90,7 @@ def stating(sentence: Sentence, verbs: Set[str], inside: Set[int]) -> bool:
         or word in VERBS
         or (at not in inside and word in verbs)
         or (at > 0 and at not in inside and word not in COMMON and sentence.text[start].islower())
-        for at, (word, start, *_) in enumerate(sentence.words)
+        for at, (word, start) in enumerate(zip(sentence.words, sentence.starts, strict=True))
     )
 
 
@@ -98,7 +98,7 @@ class Clause(NamedTuple):
     """A plain English sentence's first clause: its words end and its verb stands at these."""
 
     sentence: Sentence
-    words: list[str]  # of the whole sentence
+    words: tuple[str, ...]  # of the whole sentence
     end: int
     verb: int
     inside: Set[int]  # places of words within things
@@ -160,18 +160,18 @@ def began(sentence: Sentence, last: int, lower: Set[str]) -> str:
 
 def clause(sentence: Sentence, inside: Set[int]) -> Clause | None:
     """The first clause of an English sentence if it is plain: one verb, and nothing left out."""
-    words, end = [word.folded for word in sentence.words], len(sentence.words)
+    words, end = sentence.words, len(sentence.words)
     if not sentence.document.language.startswith("en"):
         return None
     for at in range(1, end):
-        if sentence.words[at].apart or words[at] in CLAUSE - {"for", "before", "after", "than"}:
+        if sentence.apart[at] or words[at] in CLAUSE - {"for", "before", "after", "than"}:
             end = at
             break
     told = sentence.slice(0, end)
     if (
         not (REFERRING | {"what"}).isdisjoint(words[:end])
         or not told[-1:].isalnum()
-        or (end < len(words) and sentence.text[sentence.words[end - 1].end] in "’'")
+        or (end < len(words) and sentence.text[sentence.ends[end - 1]] in "’'")
         or not _LINKING.isdisjoint(words[:end])
         or not (words[0] in ARTICLES or words[0] not in COMMON)
     ):

@@ -13,12 +13,11 @@ and neighbours (Harris's distributional hypothesis). The only list is of English
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from residency.records import Document
@@ -94,6 +93,8 @@ COMMON = (
 )
 """English words that end a term; a corpus's own very frequent short words join them."""
 
+BEFORE_A_PLACE = QUALIFIERS | DETERMINERS | WHERE | PERHAPS_WHERE
+
 LONGEST = 5
 """Words in the longest term."""
 
@@ -127,15 +128,6 @@ _ENTRY = re.compile(rf"{_ITEM.pattern}|{_ROW.pattern}|[.!?。！？][\"'”’)\
 Kind = Literal["thing", "place", "action"]
 
 
-class Word(NamedTuple):
-    """A word of a sentence; `start` and `end` count characters of the sentence's text."""
-
-    folded: str
-    start: int
-    end: int
-    apart: bool  # by punctuation from the word before
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
     """A sentence, list item or table row; `start` and `end` are its place in the document."""
@@ -145,19 +137,22 @@ class Sentence:
     start: int
     end: int
     text: str  # in one line
-    words: tuple[Word, ...]
+    words: tuple[str, ...]  # with case folded
+    starts: tuple[int, ...]  # of the words, in characters of the text
+    ends: tuple[int, ...]
+    apart: tuple[bool, ...]  # by punctuation from the word before
 
     def slice(self, first: int, last: int) -> str:
         """The text from word `first` up to word `last`, which is not in it."""
-        return self.text[self.words[first].start : self.words[last - 1].end] if first < last else ""
+        return self.text[self.starts[first] : self.ends[last - 1]] if first < last else ""
 
     def folded(self, index: int) -> str:
         """A word, or the empty string beyond the sentence's ends."""
-        return self.words[index].folded if 0 <= index < len(self.words) else ""
+        return self.words[index] if 0 <= index < len(self.words) else ""
 
     def before(self, index: int) -> str:
         """The word before a word unless punctuation parts them."""
-        return "" if self.words[index].apart else self.folded(index - 1)
+        return "" if self.apart[index] else self.folded(index - 1)
 
     def after(self, index: int) -> str:
         """The word after a word unless punctuation parts them."""
@@ -165,11 +160,10 @@ class Sentence:
 
     def together(self, first: int, last: int) -> bool:
         """Whether no punctuation parts the words from `first` up to `last`."""
-        return not any(word.apart for word in self.words[first + 1 : last])
+        return True not in self.apart[first + 1 : last]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where a term stands: words `first` up to `last` of a sentence, given by number."""
 
     sentence: int
@@ -200,15 +194,14 @@ def cut(documents: Iterable[Document]) -> list[Sentence]:
         for number, (start, end) in enumerate(_passages(document.text)):
             for first, last in _pieces(document.text, start, end):
                 text = " ".join(document.text[first:last].split())
-                words: list[Word] = []
-                before = 0
-                for match in _WORD.finditer(text):
-                    start, end = match.span()
-                    apart = before > 0 and start - before > (text[before] == " ")
-                    words.append(Word(text[start:end].casefold(), start, end, apart))
-                    before = end
+                spans = [match.span() for match in _WORD.finditer(text)]
+                words = tuple([text[start:end].casefold() for start, end in spans])
+                starts, ends = zip(*spans, strict=True) if spans else ((), ())
+                between = zip(ends, starts[1:], strict=False)
+                apart = [start - end > (text[end] == " ") for end, start in between]
                 where = (document.id, number)
-                result.append(Sentence(document, where, first, last, text, tuple(words)))
+                told = (words, starts, ends, (False, *apart)[: len(words)])
+                result.append(Sentence(document, where, first, last, text, *told))
     return result
 
 
@@ -252,11 +245,13 @@ def find(sentences: list[Sentence], table: Table | None = None) -> list[Term]:
     verbs = table.verbs(common) & ~common
     runs = table.content(common, verbs)
     found: dict[tuple[str, ...], Term] = {}
+    number_of, at = table.sentence.tolist(), table.at.tolist()
     for start, length in _units(table, runs, table.nouns(common | verbs)):
-        number, first = int(table.sentence[start]), int(table.at[start])
-        unit = tuple(table.names[each] for each in table.ids[start : start + length].tolist())
-        place = Place(number, first, first + length)
-        found.setdefault(unit, Term(unit, "thing")).places.append(place)
+        number, first = number_of[start], at[start]
+        unit = sentences[number].words[first : first + length]
+        if unit not in found:
+            found[unit] = Term(unit, "thing")
+        found[unit].places.append(Place(number, first, first + length))
     things = [term for term in found.values() if len(term.places) > 1]
     settled = [part for term in things for part in _in_place(term, sentences)]
     terms = [*settled, *_actions(things, sentences, table)]
@@ -375,13 +370,13 @@ def tabled(sentences: list[Sentence]) -> Table:
 
     names: dict[str, int] = {"": 0}
     ids = np.array(
-        [names.setdefault(word[0], len(names)) for each in sentences for word in each.words],
+        [names.setdefault(word, len(names)) for each in sentences for word in each.words],
         dtype=np.int64,
     )
     lengths = np.array([len(each.words) for each in sentences], dtype=np.int64)
     sentence = np.repeat(np.arange(len(sentences)), lengths)
     at = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    apart = np.array([word[3] for each in sentences for word in each.words], dtype=bool)
+    apart = np.array([apart for each in sentences for apart in each.apart], dtype=bool)
     joined = ~apart[1:] & (at[1:] > 0)
     before, after = np.zeros_like(ids), np.zeros_like(ids)
     before[1:][joined] = ids[:-1][joined]
@@ -391,37 +386,28 @@ def tabled(sentences: list[Sentence]) -> Table:
     return Table(list(names), ids, before, after, sentence, at, apart, english)
 
 
-def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[int, float]]:
+def alike(
+    terms: list[Term], sentences: list[Sentence], most: int, table: Table | None = None
+) -> list[dict[int, float]]:
     """For each term at most `most` others of its kind: their number and how alike, best first.
 
     Terms are alike that have nearest neighbours in common (Jarvis and Patrick 1973,
     doi:10.1109/T-C.1973.223640, with weights), so also two that never stood beside the same words.
     Nearness is the cosine of tf-idf vectors of what stands beside a term (up to three words on
     either side, its table column) and of its form (head, number of words, capital, plural).
+    `table`: `tabled(sentences)`, if there is one already.
     """
     import numpy as np
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-    standing = {(at.sentence, at.first): at for t in terms if t.kind != "action" for at in t.places}
-    ending = {(at.sentence, at.last): at for at in standing.values()}
-    features = [_features(term, sentences, standing, ending) for term in terms]
-    _add_company(features, terms, sentences)
-    spread = Counter(name for each in features for name in each)
-    widest = min(len(terms), max(WIDEST, len(terms) / 20))
-    column = {name: number for number, name in enumerate(sorted(spread))}
+    if not terms:
+        return []
     kinds = np.array([{"thing": 0, "place": 1, "action": 2}[term.kind] for term in terms])
     lengths = np.array([len(term.words) for term in terms])
     sorts, sort = np.unique(np.stack([kinds, lengths]), axis=1, return_inverse=True)
     sort = sort.reshape(-1)
     unlike = 0.5 ** np.abs(sorts[1][:, None] - sorts[1][None, :]) * (sorts[0][:, None] == sorts[0])
     factors = unlike[:, sort]  # by sort and term
-
-    def table(rows: list[dict[int, float]], width: int) -> Any:
-        """Rows of {column: weight} as a sparse matrix, each of length 1."""
-        norms = [math.sqrt(sum(weight**2 for weight in row.values())) or 1.0 for row in rows]
-        weights = [w / norm for row, norm in zip(rows, norms, strict=True) for w in row.values()]
-        starts = [0, *accumulate(len(row) for row in rows)]
-        return csr_array((weights, [c for row in rows for c in row], starts), (len(rows), width))
 
     def cosines(vectors: Any, start: int) -> Any:
         """Of a block of terms with all; halved for each word they differ in length."""
@@ -430,77 +416,117 @@ def alike(terms: list[Term], sentences: list[Sentence], most: int) -> list[dict[
         scores.data *= factors[sort[start + rows], scores.indices]
         return scores
 
-    def best(scores: Any, start: int, count: int, itself: bool) -> Iterator[dict[int, float]]:
+    def best(scores: Any, count: int) -> Iterator[tuple[list[int], list[float]]]:
         """Of each row the highest, best first; equal ones in order."""
-        scores.sort_indices()
-        for number, (first, last) in enumerate(pairwise(scores.indptr.tolist()), start):
-            others, values = scores.indices[first:last], scores.data[first:last].round(6)
+        scores.data = scores.data.round(6)
+        scores.eliminate_zeros()
+        for first, last in pairwise(scores.indptr.tolist()):
+            others, values = scores.indices[first:last], scores.data[first:last]
             if len(values) > count:
-                low = np.partition(values, len(values) - count - 1)[len(values) - count - 1]
+                low = np.partition(values, len(values) - count)[len(values) - count]
                 high = values >= low
                 others, values = others[high], values[high]
-            order = np.argsort(-values, kind="stable")
-            found = zip(others[order].tolist(), values[order].tolist(), strict=True)
-            yield dict(islice(((o, v) for o, v in found if v and (itself or o != number)), count))
+            order = np.lexsort((others, -values))[:count]
+            yield others[order].tolist(), values[order].tolist()
 
-    beside = table(
-        [
-            {
-                column[name]: (1 + math.log(count))
-                * math.log(len(terms) / spread[name])
-                * WEIGHT.get(name.split()[0], 1)
-                for name, count in sorted(each.items())
-                if 1 < spread[name] < widest
-            }
-            for each in features
-        ],
-        len(column),
-    )
+    beside = _vectors(terms, sentences, table or tabled(sentences))
     near = [
         row
         for start in range(0, len(terms), BLOCK)
-        for row in best(cosines(beside, start), start, NEIGHBOURS, itself=True)
+        for row in best(cosines(beside, start), NEIGHBOURS)
     ]
-    shared = table(near, len(terms))
+    starts = [0, *accumulate(len(others) for others, _ in near)]
+    others, values = ([each for row in near for each in row[part]] for part in (0, 1))
+    shared = _unit(csr_array((values, others, starts), (len(terms), len(terms))))
     result: list[dict[int, float]] = []
     for start in range(0, len(terms), BLOCK):
         scores = cosines(shared, start) + 0.3 * cosines(beside, start)
-        result.extend(best(scores, start, most, itself=False))
+        rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+        scores.data[scores.indices == start + rows] = 0  # itself
+        result.extend(dict(zip(*row, strict=True)) for row in best(scores, most))
     return result
 
 
-def _features(
-    term: Term,
-    sentences: list[Sentence],
-    standing: dict[tuple[int, int], Place],
-    ending: dict[tuple[int, int], Place],
-) -> Counter[str]:
-    """What stands beside a term and how it is formed; another term beside it counts as `#`."""
+def _unit(vectors: Any) -> Any:
+    """Sparse rows, each made of length 1; empty ones stay."""
+    import numpy as np
+
+    rows = np.repeat(np.arange(vectors.shape[0]), np.diff(vectors.indptr))
+    norms = np.sqrt(np.bincount(rows, vectors.data**2, vectors.shape[0]))
+    vectors.data /= norms[rows]
+    return vectors
+
+
+def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
+    """Of each term a row of length 1: by feature how often it has it (tf-idf)."""
+    import numpy as np
+    from scipy.sparse import csr_array, hstack
+
+    formed = [_form(term, sentences) for term in terms]
+    _add_company(formed, terms, sentences)
+    names = sorted({name for each in formed for name in each})
+    column = {name: number for number, name in enumerate(names)}
+    starts = [0, *accumulate(len(each) for each in formed)]
+    features = [column[name] for each in formed for name in each]
+    counted = [float(count) for each in formed for count in each.values()]
+    forms = csr_array((counted, features, starts), (len(terms), len(names)))
+    rows, columns = _beside(terms, table)
+    runs = csr_array((np.ones(len(rows)), (rows, columns)), (len(terms), int(columns.max()) + 1))
+    vectors = hstack([runs, forms], format="csr")
+    weight = np.ones(vectors.shape[1])
+    weight[runs.shape[1] :] = [WEIGHT[name.split()[0]] for name in names]
+    spread = np.bincount(vectors.indices, minlength=vectors.shape[1])  # terms that have it
+    widest = min(len(terms), max(WIDEST, len(terms) / 20))
+    weight *= np.log(len(terms) / np.maximum(spread, 1)) * ((spread > 1) & (spread < widest))
+    vectors.data = (1 + np.log(vectors.data)) * weight[vectors.indices]
+    vectors.eliminate_zeros()
+    return _unit(vectors)
+
+
+def _beside(terms: list[Term], table: Table) -> tuple[Array, Array]:
+    """The one, two and three words on either side of each term's places: its number, the run's.
+
+    Another term counts as one word. Beyond a sentence's ends stands the word of number 0.
+    """
+    import numpy as np
+
+    lengths = np.bincount(table.sentence)
+    begin = np.cumsum(lengths + 1) - lengths  # each sentence lies between two 0
+    ids = np.zeros(len(table.ids) + len(lengths) + 1, dtype=np.int64)
+    ids[begin[table.sentence] + table.at] = table.ids
+    edges = np.arange(len(ids))
+    another = len(table.names)
+    row = np.repeat(np.arange(len(terms)), [len(term.places) for term in terms])
+    which, first, last = np.array([place for term in terms for place in term.places]).T
+    first, last = begin[which] + first, begin[which] + last
+    part = np.array([term.kind != "action" for term in terms])[row]
+
+    right, further = ids.copy(), edges + (ids > 0)  # by edge: the word after, the edge after that
+    right[first[part]], further[first[part]] = another, last[part]
+    before = np.append(0, ids[:-1])
+    left, farther = before, edges - (before > 0)
+    left[last[part]], farther[last[part]] = another, first[part]
+
+    columns: list[Array] = []
+    width = 0
+    for at, beside, next_edge in ((last, right, further), (first, left, farther)):
+        run = np.zeros(len(at), dtype=np.int64)
+        for _ in range(3):
+            names, run = np.unique(run * (another + 1) + beside[at], return_inverse=True)
+            columns.append(width + run)
+            width += len(names)
+            at = next_edge[at]
+    return np.tile(row, len(columns)), np.concatenate(columns)
+
+
+def _form(term: Term, sentences: list[Sentence]) -> Counter[str]:
+    """How a term is formed, and in which columns of tables it stands."""
     result: Counter[str] = Counter()
-
-    def beside(place: Place, step: int, count: int) -> list[str]:
-        sentence = sentences[place.sentence]
-        names: list[str] = []
-        at = place.last if step > 0 else place.first
-        edges = standing if step > 0 else ending
-        while len(names) < count:
-            other = edges.get((place.sentence, at))
-            word = sentence.folded(at if step > 0 else at - 1)
-            if other is not None:
-                names.append("#")
-                at = other.last if step > 0 else other.first
-            else:
-                names.append(word)
-                at += step
-        return names
-
     for place in term.places:
-        for side, step in (("right", 1), ("left", -1)):
-            names = beside(place, step, 3)
-            result.update(f"{side} {' '.join(names[:count])}" for count in (1, 2, 3))
-        if _ROW.search(text := sentences[place.sentence].text):
-            before = text[: sentences[place.sentence].words[place.first].start]
-            result[f"column {before.count('|')} {sentences[place.sentence].passage}"] += 1
+        sentence = sentences[place.sentence]
+        if _ROW.search(sentence.text):
+            before = sentence.text[: sentence.starts[place.first]]
+            result[f"column {before.count('|')} {sentence.passage}"] += 1
     result[f"kind {singular(term.head)}"] = len(term.places)
     result[f"length {len(term.words)}"] = len(term.places)
     result[f"form {term.text[:1].isupper()} {term.text.endswith('s')}"] = len(term.places)
@@ -557,10 +583,7 @@ def _units(table: Table, run: Array, nouns: Array) -> Iterator[tuple[int, int]]:
             single = counts
         elif size == 2:
             left, right = single[one[where]], single[one[where + 1]]
-            for each in np.flatnonzero(fits).tolist():
-                both = int(counts[each])
-                surely = likelihood_ratio(both, int(left[each]), int(right[each]), total)
-                fits[each] = surely > 10.83
+            fits &= likelihood_ratios(counts, left, right, total) > 10.83
         else:
             least = np.full(len(counts), np.iinfo(np.int64).max)
             for part in (shorter[where], shorter[where + 1]):
@@ -589,9 +612,7 @@ def _add_company(
         places.sort()
         sentence = sentences[which]
         for (one, left), (two, right) in pairwise(places):
-            between = sentence.text[
-                sentence.words[one.last - 1].end : sentence.words[two.first].start
-            ]
+            between = sentence.text[sentence.ends[one.last - 1] : sentence.starts[two.first]]
             if _LISTED.fullmatch(between):
                 for number, other in ((left, right), (right, left)):
                     features[number][f"with {other}"] += 1
@@ -609,7 +630,7 @@ def _genus(sentence: Sentence, place: Place) -> str:
     doi:10.3115/981923.981956, of dictionaries); "one of the bones" is a bone.
     """
     at = place.last
-    told = sentence.text[sentence.words[at - 1].end :][:1] == ":" and place.first == 0
+    told = sentence.text[sentence.ends[at - 1] :][:1] == ":" and place.first == 0
     english = sentence.document.language.startswith("en")
     if not english or not (told or sentence.after(at - 1) in BE) or place.first > 1:
         return ""
@@ -620,7 +641,7 @@ def _genus(sentence: Sentence, place: Place) -> str:
     for each in range(at, min(at + 12, len(sentence.words))):
         word = sentence.folded(each)
         common = word in COMMON or word in _OF_KINDS
-        if kind and (common or sentence.words[each].apart):
+        if kind and (common or sentence.apart[each]):
             return singular(kind)
         kind = "" if common else word
     return ""
@@ -631,20 +652,22 @@ def singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "siu" else word
 
 
-def likelihood_ratio(both: int, left: int, right: int, total: int) -> float:
+def likelihood_ratios(both: Array, left: Array, right: Array, total: int) -> Array:
     """How surely two things met `both` times of `left` and `right` in `total` belong together.
 
     Dunning 1993, https://aclanthology.org/J93-1003; 0 where they meet less often than by chance.
     """
-    if both * total <= left * right:
-        return 0.0
+    import numpy as np
+
     cells = [
         (both, left * right),
         (left - both, left * (total - right)),
         (right - both, (total - left) * right),
         (total - left - right + both, (total - left) * (total - right)),
     ]
-    return 2 * sum(n * math.log(n * total / expected) for n, expected in cells if n > 0)
+    summed = sum(n * np.log(np.maximum(n, 1) * total / np.maximum(of, 1)) for n, of in cells)
+    ratios: Array = np.where(both * total > left * right, 2 * summed, 0.0)
+    return ratios
 
 
 def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
@@ -663,13 +686,15 @@ def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
 
 def _front(sentence: Sentence, first: int) -> tuple[str, ...]:
     """The word of place, with article and qualifier, before a word; empty if there is none."""
+    if sentence.before(first) not in BEFORE_A_PLACE:
+        return ()
     start = first
     for passed in (QUALIFIERS, DETERMINERS):
         start -= start > 0 and sentence.before(start) in passed
     fits = WHERE if start == first else WHERE | PERHAPS_WHERE
     if start == 0 or sentence.before(start) not in fits:
         return ()
-    return tuple(word.folded for word in sentence.words[start - 1 : first])
+    return sentence.words[start - 1 : first]
 
 
 def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> list[Term]:
@@ -691,9 +716,9 @@ def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> lis
         sentence = sentences[number]
         last = _action(sentence, first)
         if last and (number, first) not in inside:
-            words = tuple(word.folded for word in sentence.words[first:last])
+            words = sentence.words[first:last]
             found.setdefault(words, Term(words, "action")).places.append(Place(number, first, last))
-            if (number, first) in after and not sentence.words[first].apart:
+            if (number, first) in after and not sentence.apart[first]:
                 said.add(words)
     return [found[words] for words in sorted(said) if len(found[words].places) >= 2]
 
