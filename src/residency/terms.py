@@ -462,7 +462,8 @@ def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
     import numpy as np
     from scipy.sparse import csr_array, hstack
 
-    formed = [_form(term, sentences) for term in terms]
+    rows = {number for number, each in enumerate(sentences) if _ROW.search(each.text)}
+    formed = [_form(term, sentences, rows) for term in terms]
     _add_company(formed, terms, sentences)
     names = sorted({name for each in formed for name in each})
     column = {name: number for number, name in enumerate(names)}
@@ -470,8 +471,8 @@ def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
     features = [column[name] for each in formed for name in each]
     counted = [float(count) for each in formed for count in each.values()]
     forms = csr_array((counted, features, starts), (len(terms), len(names)))
-    rows, columns = _beside(terms, table)
-    runs = csr_array((np.ones(len(rows)), (rows, columns)), (len(terms), int(columns.max()) + 1))
+    of, columns = _beside(terms, table)
+    runs = csr_array((np.ones(len(of)), (of, columns)), (len(terms), int(columns.max()) + 1))
     vectors = hstack([runs, forms], format="csr")
     weight = np.ones(vectors.shape[1])
     weight[runs.shape[1] :] = [WEIGHT[name.split()[0]] for name in names]
@@ -519,12 +520,12 @@ def _beside(terms: list[Term], table: Table) -> tuple[Array, Array]:
     return np.tile(row, len(columns)), np.concatenate(columns)
 
 
-def _form(term: Term, sentences: list[Sentence]) -> Counter[str]:
-    """How a term is formed, and in which columns of tables it stands."""
+def _form(term: Term, sentences: list[Sentence], rows: set[int]) -> Counter[str]:
+    """How a term is formed, and where in those sentences that are a table's rows it stands."""
     result: Counter[str] = Counter()
     for place in term.places:
-        sentence = sentences[place.sentence]
-        if _ROW.search(sentence.text):
+        if place.sentence in rows:
+            sentence = sentences[place.sentence]
             before = sentence.text[: sentence.starts[place.first]]
             result[f"column {before.count('|')} {sentence.passage}"] += 1
     result[f"kind {singular(term.head)}"] = len(term.places)
@@ -673,6 +674,8 @@ def likelihood_ratios(both: Array, left: Array, right: Array, total: int) -> Arr
 def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
     """A term parted into the thing and the places it marks, such as "behind the jaw"."""
     fronts = {place: _front(sentences[place.sentence], place.first) for place in term.places}
+    if not any(fronts.values()):
+        return [term]
     parts: dict[tuple[str, ...], Term] = {(): Term(term.words, "thing")}
     for front, count in sorted(Counter(fronts.values()).items()):
         share = 0.2 if front and front[0] in WHERE else 0.8
