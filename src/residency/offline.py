@@ -178,12 +178,16 @@ def written(
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep Python's collector of cycles from walking, again and again, what has none."""
+    """Keep Python's collector of cycles from walking, then and later, what is made meanwhile.
+
+    That are millions of tuples without a cycle; once nothing refers to them they are freed.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
 
@@ -290,8 +294,7 @@ class Text:
         """By term, at how many of its places the first word, and the last, is among these."""
         import numpy as np
 
-        lengths = [len(each.words) for each in self.sentences]
-        begin = np.cumsum([0, *lengths])
+        begin = self.table.begin
         term = np.repeat(np.arange(len(self.terms)), [len(each.places) for each in self.terms])
         places = np.array([at for each in self.terms for at in each.places], dtype=np.int64)
         which, start, end = places.reshape(-1, 3).T
