@@ -30,7 +30,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from residency import records
-from residency.checks import checks
+from residency.checks import Checks, checks
 from residency.clean import Corpus, clean
 from residency.decontaminate import Decontaminate, copied, index
 from residency.examine import Exam, examine
@@ -64,11 +64,15 @@ def prepared(book: Path, folder: Path) -> tuple[Path, list[Path]]:
     return corpus, held_out
 
 
-def declared() -> tuple[OfflineWriter, Decontaminate]:
+def declared() -> tuple[OfflineWriter, Checks, Decontaminate]:
     """The default declaration's drills."""
     drills = YAML(typ="safe").load(HERE.parent / "params.yaml")["questions"]["drills"]
     known = drills["decontaminate"] | {"exams": ["openstax"], "splits": list(HELD_OUT)}
-    return OfflineWriter.model_validate(drills["writer"]), Decontaminate.model_validate(known)
+    return (
+        OfflineWriter.model_validate(drills["writer"]),
+        Checks.model_validate(drills["checks"]),
+        Decontaminate.model_validate(known),
+    )
 
 
 def main() -> None:
@@ -81,11 +85,11 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     corpus, held_out = prepared(asked.book, asked.folder)
-    writer, section = declared()
+    writer, checked, section = declared()
 
     began = time.process_time()
     exam = [question for path in held_out for question in records.questions(path)]
-    fault = checks(exam, section)
+    fault = checks(checked, exam, section)
     result = list(written(writer, records.documents(corpus), fault))
     seconds = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -141,7 +141,7 @@ def written(
     limits = {"definition": writer.definition, "comparison": writer.comparison}
     spent: Counter[tuple[str, int]] = Counter()  # by form and term
     for number, sentence in enumerate(text.sentences):
-        reason = text.unfit(number)
+        reason = text.unfit[number]
         if reason:
             yield _unasked(sentence, *reason)
             continue
@@ -178,12 +178,16 @@ def written(
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep Python's collector of cycles from walking, again and again, what has none."""
+    """Keep Python's collector of cycles from walking, then and later, what is made meanwhile.
+
+    That are millions of tuples without a cycle; once nothing refers to them they are freed.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
 
@@ -229,7 +233,11 @@ class Text:
         self.counts = dict(
             zip(self.table.names, self.table.count(self.table.ids >= 0).tolist(), strict=True)
         )
-        passages = {sentence.passage for sentence in sentences}
+        passages: dict[tuple[str, int], set[int]] = {each.passage: set() for each in sentences}
+        for number, term in enumerate(self.terms):
+            for passage in term.passages:
+                passages[passage].add(number)
+        self.passages = passages
         self.everywhere = {
             number
             for number, term in enumerate(self.terms)
@@ -268,6 +276,7 @@ class Text:
             self.neighbours[number] = {usable[other]: score for other, score in others.items()}
         self.nearest = [frozenset(islice(near, MUTUAL)) for near in self.neighbours]
         self.stems = [frozenset(singular(word) for word in term.words) for term in self.terms]
+        self.folded = [term.text.casefold() for term in self.terms]
         self.shapes = [_shape(term.text) for term in self.terms]
         self.rarest_word = [
             min(term.words, key=lambda word: (self.counts[word], word)) for term in self.terms
@@ -285,8 +294,7 @@ class Text:
         """By term, at how many of its places the first word, and the last, is among these."""
         import numpy as np
 
-        lengths = [len(each.words) for each in self.sentences]
-        begin = np.cumsum([0, *lengths])
+        begin = self.table.begin
         term = np.repeat(np.arange(len(self.terms)), [len(each.places) for each in self.terms])
         places = np.array([at for each in self.terms for at in each.places], dtype=np.int64)
         which, start, end = places.reshape(-1, 3).T
@@ -363,8 +371,12 @@ class Text:
             return question, ("answer in stem", "")
         return question, fault(question)
 
-    def unfit(self, number: int) -> tuple[str, str] | None:
-        """Why nothing can be asked about a sentence: reason and detail."""
+    @cached_property
+    def unfit(self) -> list[tuple[str, str] | None]:
+        """Why nothing can be asked about each sentence: reason and detail."""
+        return [self._unfit(number) for number in range(len(self.sentences))]
+
+    def _unfit(self, number: int) -> tuple[str, str] | None:
         sentence, within = self.sentences[number], self.within[number]
         if within and _entry(sentence, within[0][0]):
             return None
@@ -398,7 +410,7 @@ class Text:
             others = {
                 other for at, other in within if at.last <= place.first or at.first >= place.last
             } - {term}
-            heading = sentence.text[sentence.ends[place.last - 1] :].startswith(":")
+            heading = sentence.text.startswith(":", sentence.ends[place.last - 1])
             telling = any(self.worth[other] for other in others - self.everywhere)
             if term in seen or heading or term in self.everywhere or not telling:
                 continue
@@ -441,7 +453,7 @@ class Text:
     def _left(self, others: set[int], stem: str) -> tuple[int, ...]:
         """The terms that a stem still names."""
         folded = stem.casefold()
-        return tuple(o for o in sorted(others) if self.terms[o].text.casefold() in folded)
+        return tuple([other for other in sorted(others) if self.folded[other] in folded])
 
     def _whole(self, sentence: Sentence, place: Place) -> bool:
         """Is a term not only a part of a longer phrase, nor in brackets by itself?"""
@@ -471,7 +483,8 @@ class Text:
             return []
         sentence, bonds = self.sentences[number], self.bonds[draft.answer]
         bound = max(draft.about, key=lambda other: (bonds[other], -other), default=None)
-        linked: set[int] = self.told[bound] if bound is not None else set()
+        linked = self.bonds[bound] if bound is not None else {}
+        beside = self.passages[sentence.passage]
         here = self.chapters[id(sentence.document)]
         vowel = _vowel(self.terms[draft.answer].text)
         taken: list[frozenset[str]] = []
@@ -483,8 +496,8 @@ class Text:
             if likeness < least and len(near) + len(far) >= count:
                 break
             if (
-                sentence.passage in self.terms[other].passages
-                or not linked.isdisjoint(self.told[other])
+                other in beside
+                or other in linked
                 or (draft.article and _vowel(self.terms[other].text) != vowel)
             ):
                 continue
@@ -534,11 +547,13 @@ class Text:
         pairs: set[tuple[int, int]] = set()
         for sentence, within in zip(self.sentences, self.within, strict=True):
             for (one, left), (two, right) in pairwise(within):
+                if two.first - one.last > 4:
+                    continue
                 between = [sentence.folded(at) for at in range(one.last, two.first)]
                 said = NAMING.intersection(between)
                 text = sentence.text[sentence.ends[one.last - 1] : sentence.starts[two.first]]
                 bracket = text.strip() in ("(", "[", "—")
-                if bracket or (said and len(between) <= 4 and NAMED.issuperset(between)):
+                if bracket or (said and NAMED.issuperset(between)):
                     pairs |= {(left, right), (right, left)}
         return pairs
 
@@ -623,7 +638,7 @@ class Text:
             (place, term), *rest = within
             if self.terms[term].kind != "thing" or term in self.everywhere or not self.worth[term]:
                 continue
-            if place.first > 1 or self.unfit(number):
+            if place.first > 1 or self.unfit[number]:
                 continue
             clause = phrasing.clause(sentence, self._inside(number))
             told = phrasing.told_of(clause, place) if clause else ""
@@ -647,7 +662,7 @@ class Text:
 
         No wrong option tells of a thing that is anywhere named together with the term.
         """
-        mine = self.told[fact.term]
+        mine = self.bonds[fact.term]
         chosen: list[Fact] = []
         size = len(fact.told)
         verb = fact.told.split()[0]
@@ -660,15 +675,13 @@ class Text:
                 continue
             if self.stems[other] & self.stems[fact.term] >= self.stems[other]:
                 continue
-            if not chosen and any(
-                not self.told[each].isdisjoint(self.told[other]) for each in fact.about
-            ):
+            if not chosen and any(other in self.bonds[each] for each in fact.about):
                 continue
             fits = [
                 each
                 for each in self.known_of[other]
                 if 0.5 <= len(each.told) / size <= 2
-                and all(self.told[about].isdisjoint(mine) for about in each.about)
+                and mine.keys().isdisjoint(each.about)
                 and each.told not in {one.told for one in chosen}
             ]
             if fits:
@@ -755,10 +768,10 @@ def _shape(text: str) -> tuple[bool, str, int, int]:
 
 def _fits(one: tuple[bool, str, int, int], other: tuple[bool, str, int, int]) -> bool:
     """Is a wrong option no giveaway beside the answer?"""
+    if one[:2] != other[:2] or abs(one[3] - other[3]) > 1:
+        return False
     short, long = sorted((one[2], other[2]))
-    return (
-        one[:2] == other[:2] and long <= max(2.5 * short, short + 6) and abs(one[3] - other[3]) < 2
-    )
+    return long <= max(2.5 * short, short + 6)
 
 
 def _vowel(text: str) -> bool:

@@ -50,6 +50,11 @@ PRONOUNS = _list("it they he she its their them his her him")
 OPENERS = _list("another other others both each here there however thus therefore so")
 """At a sentence's start they lean on the sentence before."""
 
+_LEANING = OPENERS | PRONOUNS
+_OUTSIDE = POINTING | READER
+_UNNAMED = REFERRING | {"what"}
+_NEW_CLAUSE = CLAUSE - {"for", "before", "after", "than"}
+
 _REFERENCE = re.compile(
     r"\s*[(\[](?:“[^”]*”|see\b|figs?\b|figure\b|table\b|also,? see\b|[a-z]\))[^()\[\]]*[)\]]",
     re.IGNORECASE,
@@ -76,7 +81,7 @@ def leaning(sentence: Sentence, first_thing: int) -> bool:
     A pronoun is understood after `first_thing`, the place of the first thing named.
     """
     words = sentence.words
-    if words[0] in OPENERS | PRONOUNS or not (POINTING | READER).isdisjoint(words):
+    if words[0] in _LEANING or not _OUTSIDE.isdisjoint(words):
         return True
     return not PRONOUNS.isdisjoint(words[:first_thing]) or bool(_PICTURED.search(sentence.text))
 
@@ -164,12 +169,12 @@ def clause(sentence: Sentence, inside: Set[int]) -> Clause | None:
     if not sentence.document.language.startswith("en"):
         return None
     for at in range(1, end):
-        if sentence.apart[at] or words[at] in CLAUSE - {"for", "before", "after", "than"}:
+        if sentence.apart[at] or words[at] in _NEW_CLAUSE:
             end = at
             break
     told = sentence.slice(0, end)
     if (
-        not (REFERRING | {"what"}).isdisjoint(words[:end])
+        not _UNNAMED.isdisjoint(words[:end])
         or not told[-1:].isalnum()
         or (end < len(words) and sentence.text[sentence.ends[end - 1]] in "’'")
         or not _LINKING.isdisjoint(words[:end])

@@ -270,6 +270,7 @@ class Table:
     """
 
     names: list[str]
+    begin: Array  # by sentence, the first word
     ids: Array
     before: Array
     after: Array
@@ -375,7 +376,8 @@ def tabled(sentences: list[Sentence]) -> Table:
     )
     lengths = np.array([len(each.words) for each in sentences], dtype=np.int64)
     sentence = np.repeat(np.arange(len(sentences)), lengths)
-    at = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    begin = np.cumsum(lengths) - lengths
+    at = np.arange(len(ids)) - begin[sentence]
     apart = np.array([apart for each in sentences for apart in each.apart], dtype=bool)
     joined = ~apart[1:] & (at[1:] > 0)
     before, after = np.zeros_like(ids), np.zeros_like(ids)
@@ -383,7 +385,7 @@ def tabled(sentences: list[Sentence]) -> Table:
     after[:-1][joined] = ids[1:][joined]
     english = np.array([each.document.language.startswith("en") for each in sentences], dtype=bool)
     english = english[sentence]
-    return Table(list(names), ids, before, after, sentence, at, apart, english)
+    return Table(list(names), begin, ids, before, after, sentence, at, apart, english)
 
 
 def alike(
@@ -462,7 +464,8 @@ def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
     import numpy as np
     from scipy.sparse import csr_array, hstack
 
-    formed = [_form(term, sentences) for term in terms]
+    rows = {number for number, each in enumerate(sentences) if _ROW.search(each.text)}
+    formed = [_form(term, sentences, rows) for term in terms]
     _add_company(formed, terms, sentences)
     names = sorted({name for each in formed for name in each})
     column = {name: number for number, name in enumerate(names)}
@@ -470,8 +473,8 @@ def _vectors(terms: list[Term], sentences: list[Sentence], table: Table) -> Any:
     features = [column[name] for each in formed for name in each]
     counted = [float(count) for each in formed for count in each.values()]
     forms = csr_array((counted, features, starts), (len(terms), len(names)))
-    rows, columns = _beside(terms, table)
-    runs = csr_array((np.ones(len(rows)), (rows, columns)), (len(terms), int(columns.max()) + 1))
+    of, columns = _beside(terms, table)
+    runs = csr_array((np.ones(len(of)), (of, columns)), (len(terms), int(columns.max()) + 1))
     vectors = hstack([runs, forms], format="csr")
     weight = np.ones(vectors.shape[1])
     weight[runs.shape[1] :] = [WEIGHT[name.split()[0]] for name in names]
@@ -490,9 +493,8 @@ def _beside(terms: list[Term], table: Table) -> tuple[Array, Array]:
     """
     import numpy as np
 
-    lengths = np.bincount(table.sentence)
-    begin = np.cumsum(lengths + 1) - lengths  # each sentence lies between two 0
-    ids = np.zeros(len(table.ids) + len(lengths) + 1, dtype=np.int64)
+    begin = table.begin + np.arange(len(table.begin)) + 1  # each sentence lies between two 0
+    ids = np.zeros(len(table.ids) + len(begin) + 1, dtype=np.int64)
     ids[begin[table.sentence] + table.at] = table.ids
     edges = np.arange(len(ids))
     another = len(table.names)
@@ -519,12 +521,12 @@ def _beside(terms: list[Term], table: Table) -> tuple[Array, Array]:
     return np.tile(row, len(columns)), np.concatenate(columns)
 
 
-def _form(term: Term, sentences: list[Sentence]) -> Counter[str]:
-    """How a term is formed, and in which columns of tables it stands."""
+def _form(term: Term, sentences: list[Sentence], rows: set[int]) -> Counter[str]:
+    """How a term is formed, and where in those sentences that are a table's rows it stands."""
     result: Counter[str] = Counter()
     for place in term.places:
-        sentence = sentences[place.sentence]
-        if _ROW.search(sentence.text):
+        if place.sentence in rows:
+            sentence = sentences[place.sentence]
             before = sentence.text[: sentence.starts[place.first]]
             result[f"column {before.count('|')} {sentence.passage}"] += 1
     result[f"kind {singular(term.head)}"] = len(term.places)
@@ -612,6 +614,8 @@ def _add_company(
         places.sort()
         sentence = sentences[which]
         for (one, left), (two, right) in pairwise(places):
+            if two.first - one.last > 2:
+                continue
             between = sentence.text[sentence.ends[one.last - 1] : sentence.starts[two.first]]
             if _LISTED.fullmatch(between):
                 for number, other in ((left, right), (right, left)):
@@ -673,6 +677,8 @@ def likelihood_ratios(both: Array, left: Array, right: Array, total: int) -> Arr
 def _in_place(term: Term, sentences: list[Sentence]) -> list[Term]:
     """A term parted into the thing and the places it marks, such as "behind the jaw"."""
     fronts = {place: _front(sentences[place.sentence], place.first) for place in term.places}
+    if not any(fronts.values()):
+        return [term]
     parts: dict[tuple[str, ...], Term] = {(): Term(term.words, "thing")}
     for front, count in sorted(Counter(fronts.values()).items()):
         share = 0.2 if front and front[0] in WHERE else 0.8
@@ -701,21 +707,21 @@ def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> lis
     """What things are said to do more than once, in the same few words: "thickens the blood"."""
     import numpy as np
 
-    after = {(place.sentence, place.last) for term in things for place in term.places}
-    inside = {
-        (place.sentence, at)
-        for term in things
-        for place in term.places
-        for at in range(place.first, place.last)
-    }
+    places = [place for term in things for place in term.places]
+    after = {(place.sentence, place.last) for place in places}
+    which, starts, ends = np.array(places, dtype=np.int64).reshape(-1, 3).T
+    depth = np.zeros(len(table.ids) + 1, dtype=np.int64)  # in how many things a word is
+    np.add.at(depth, table.begin[which] + starts, 1)
+    np.add.at(depth, table.begin[which] + ends, -1)
+    outside = np.cumsum(depth)[:-1] == 0
     found: dict[tuple[str, ...], Term] = {}
     said: set[tuple[str, ...]] = set()
     in_s = table.are(n for n in table.names if n not in COMMON and ENDS_IN_S.fullmatch(n))
-    for each in np.flatnonzero(in_s[table.ids]).tolist():
+    for each in np.flatnonzero(in_s[table.ids] & outside).tolist():
         number, first = int(table.sentence[each]), int(table.at[each])
         sentence = sentences[number]
         last = _action(sentence, first)
-        if last and (number, first) not in inside:
+        if last:
             words = sentence.words[first:last]
             found.setdefault(words, Term(words, "action")).places.append(Place(number, first, last))
             if (number, first) in after and not sentence.apart[first]:
@@ -724,9 +730,7 @@ def _actions(things: list[Term], sentences: list[Sentence], table: Table) -> lis
 
 
 def _action(sentence: Sentence, first: int) -> int:
-    """Where the action beginning at a word ends: verb in -s, particle, article, 1 or 2 words."""
-    if not ENDS_IN_S.fullmatch(sentence.folded(first)) or sentence.folded(first) in COMMON:
-        return 0
+    """Where the action beginning at a verb in -s ends: particle, article, 1 or 2 words."""
     at = first + 1
     for passed in (PARTICLES, DETERMINERS, QUALIFIERS):
         at += sentence.folded(at) in passed
