@@ -2,6 +2,7 @@
 
     snakemake --cores all eval      build everything params.yaml declares
     snakemake -n eval               say what would be done
+    snakemake --profile profiles/slurm eval      the same on a cluster
 
 What is built stands in params.yaml; what a step is, in dvc.yaml; how and where it runs, in rules/;
 what it does, in src/residency/.
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from residency import declaration, devices, endpoint, freshness, graph
+from residency import declaration, devices, endpoint, freshness, graph, slurm
 from residency.section import Complaint, nearest
 
 try:
@@ -19,7 +20,10 @@ try:
     graph.check(DECLARATION)
     STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
     if workflow.is_main_process:
-        freshness.align(list(STAGES.values()))
+        if "nodes" in config:
+            slurm.ready()
+        cancel = config.get("orphans") == "cancel" and not workflow.output_settings.dryrun
+        freshness.align(list(STAGES.values()), cancel)
 except Complaint as complaint:
     raise WorkflowError(str(complaint))
 
@@ -27,6 +31,11 @@ except Complaint as complaint:
 wildcard_constraints:
     **{name: "[a-z0-9_]+" for name in ["source", "exam", "corpus", "tokenizer", "questions"]},
     **{name: "[a-z0-9_]+" for name in ["model", "evaluation", "fertility"]},
+
+
+localrules:
+    adopt,
+    report,
 
 
 rule eval:

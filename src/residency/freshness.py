@@ -21,12 +21,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
+from residency import slurm
 from residency.graph import Stage
 from residency.section import Complaint
 
@@ -45,15 +46,16 @@ def stamp(stage: str) -> Path:
     return STAMPS / stage
 
 
-def align(stages: list[Stage]) -> None:
+def align(stages: list[Stage], cancel: bool = False) -> None:
     """Make modification times say what DVC knows, unless another Snakemake is at work here.
 
-    `stages`: all stages in topological order. Raises Complaint if DVC cannot tell.
+    `stages`: all stages in topological order; `cancel`: whether jobs on a cluster that outlived
+    their Snakemake are cancelled, and not waited for. Raises Complaint if DVC cannot tell.
     """
     STAMPS.mkdir(parents=True, exist_ok=True)
     if not _alone():
         return
-    _clear_the_dead()
+    _clear_the_dead(cancel)
     stale = changed()
     for position, stage in enumerate(stages):
         if stage.name in stale:
@@ -128,38 +130,64 @@ def _alone() -> bool:
     Two Snakemakes that are only reading (a dry run takes a second or two) wait for each other.
     """
     lock = (STATE / "residency.lock").open("a")
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if any((STATE / "locks").glob("*")):
-                lock.close()
-                return False
-            time.sleep(0.2)
-        else:
-            _held.append(lock)
-            return True
+    while not locked(lock):
+        if any((STATE / "locks").glob("*")):
+            lock.close()
+            return False
+        time.sleep(0.2)
+    _held.append(lock)
+    return True
 
 
-def _clear_the_dead() -> None:
+def locked(file: IO[str]) -> bool:
+    """Take a file's lock for the life of this process; False if another process has it.
+
+    Raises Complaint where the file system knows no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise Complaint(
+            f"{file.name}: files cannot be locked here ({error.strerror}), so two runs could write "
+            "one place; a cluster's file system takes NFS 4, or Lustre mounted with flock"
+        ) from None
+    return True
+
+
+def _clear_the_dead(cancel: bool) -> None:
     """Clear up after a Snakemake that was killed: nobody else is at work here, and DVC knows all.
 
     A job may outlive its Snakemake. It is waited for, lest two write one place.
     """
     left = list((STATE / "locks").glob("*"))
-    told: set[int] = set()
-    while left and (jobs := at_work()):
-        for pid in sorted(jobs.keys() - told):
-            told.add(pid)
+    told: set[str] = set()
+    while jobs := _left_at_work(here=bool(left)):
+        for job in sorted(jobs.keys() - told):
+            told.add(job)
+            number = job.rpartition(" ")[2]
+            on_cluster = job.startswith("SLURM")
             print(
-                f"waiting for a job of an earlier run: {jobs[pid]} (process {pid}; "
-                f"to start it over instead: kill {pid})",
+                f"{'ending' if on_cluster and cancel else 'waiting for'} a job of an earlier run: "
+                f"{jobs[job]} ({job}; to start it over instead: "
+                f"{'scancel' if on_cluster else 'kill'} {number})",
                 file=sys.stderr,
             )
+            if on_cluster and cancel:
+                slurm.cancel(number)
         time.sleep(0.5)
     for path in left:
         path.unlink(missing_ok=True)
     shutil.rmtree(STATE / "incomplete", ignore_errors=True)
+
+
+def _left_at_work(here: bool) -> dict[str, str]:
+    """The jobs in this folder on a cluster, and `here`, on this machine: {which: what it is}."""
+    processes = at_work() if here else {}
+    return {f"process {number}": what for number, what in processes.items()} | {
+        f"SLURM job {number}": what for number, what in slurm.at_work().items()
+    }
 
 
 def _forget_the_dead(repo: Repo) -> None:
@@ -167,16 +195,33 @@ def _forget_the_dead(repo: Repo) -> None:
 
     DVC drops a process that is gone, but not one that nobody has waited for (in a container whose
     first process does not, it stays for ever), nor one whose number another process has by now.
+    The processes of jobs on a cluster are not to be seen from here, and nothing of theirs is dropped.
     """
+    if not slurm.at_work():
+        _forget(repo, lambda process: not _lives(process))
+
+
+def forget(stage: str) -> None:
+    """Take earlier jobs of a stage out of DVC's list, of which none is left.
+
+    Where a node died, DVC would ask this one whether its processes live, by their numbers alone.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        _forget(repo, lambda process: process["cmd"].endswith(f" repro --single-item {stage}"))
+
+
+def _forget(repo: Repo, dead: Callable[[dict[str, Any]], bool]) -> None:
     from dvc.rwlock import _edit_rwlock
 
     hardlink = repo.config["core"].get("hardlink_lock", False)
     with _edit_rwlock(repo.tmp_dir, repo.fs, hardlink) as lock:
         for path, process in list(lock["write"].items()):
-            if not _lives(process):
+            if dead(process):
                 del lock["write"][path]
         for path, processes in list(lock["read"].items()):
-            lock["read"][path] = [process for process in processes if _lives(process)]
+            lock["read"][path] = [process for process in processes if not dead(process)]
 
 
 def _lives(process: dict[str, Any]) -> bool:

@@ -1,0 +1,153 @@
+"""slurm: whether a cluster can tell how jobs end, and which jobs of this folder are at work on it.
+
+    profiles/slurm ── Snakemake's plugin ── sbatch ── job ── srun ── residency.job ── DVC ── step
+
+The plugin (snakemake-executor-plugin-slurm) submits and watches. Three things are mended in it, each
+of which would leave it waiting for ever: accounting that is installed but off, a pre-empted job that
+SLURM is told not to requeue, and a job that SLURM forgot before it was asked about.
+tests/cluster/test_slurm.py fails when one of them changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from residency.section import Complaint
+
+SETTINGS = ("nodes", "orphans")
+"""What profiles/slurm sets in `config`: nodes a training takes, and what is done about jobs left."""
+
+ORPHANS = ("wait", "cancel")
+
+LOGS = Path("logs/slurm")
+"""The plugin's; profiles/slurm says so. Where it is, this folder's jobs have been on a cluster."""
+
+LEAST_AGE = 240
+"""Seconds that SLURM must remember an ended job where nothing else does; the plugin asks at least
+every 180."""
+
+PAUSE = 5  # seconds between questions to a controller that does not answer
+
+ALIVE = "PENDING,RUNNING,COMPLETING,CONFIGURING,SUSPENDED,REQUEUED"
+
+
+def ready() -> None:
+    """Find out how SLURM tells that jobs ended, and see to it that the plugin asks that.
+
+    Raises Complaint where there is no SLURM, or one that cannot tell.
+    """
+    _, trouble = _asked("sinfo", "--noheader")
+    if trouble:
+        raise Complaint(
+            f"SLURM does not answer: {trouble}; start on a machine of the cluster that jobs may be "
+            "submitted from, or leave out --profile profiles/slurm"
+        )
+    _mend()
+    _, trouble = _asked("sacct", "--allocations", "--noheader", "--starttime=now")
+    if not trouble:
+        return
+    settings, _ = _asked("scontrol", "show", "config")
+    ages = [line.split("=")[1] for line in settings.splitlines() if line.startswith("MinJobAge")]
+    age = int(ages[0].split()[0]) if ages else 0
+    if age < LEAST_AGE:
+        raise Complaint(
+            f"SLURM cannot tell how jobs end: there is no accounting ({trouble}), and it forgets a "
+            f"job after {age} seconds (MinJobAge), where {LEAST_AGE} are needed; ask those who run "
+            "the cluster for either"
+        )
+    print(f"no accounting here ({trouble}): squeue tells how jobs end", file=sys.stderr)
+    _plugin().Executor.get_status_command = lambda _: "squeue"
+
+
+def at_work() -> dict[str, str]:
+    """The jobs of Snakemake in this folder that are queued or running: {number: what it is}.
+
+    None where there is no SLURM. Waits for a controller that does not answer if jobs of this folder
+    have been on a cluster, and says so.
+    """
+    if not shutil.which("squeue"):
+        return {}
+    told = False
+    while True:
+        lines, trouble = _asked(
+            "squeue", "--me", "--noheader", f"--states={ALIVE}", "--format=%i|%T|%k|%Z"
+        )
+        if not trouble:
+            break
+        if not LOGS.exists():
+            return {}
+        if not told:
+            told = True
+            print(
+                f"waiting for SLURM, which may have jobs of an earlier run here: {trouble} "
+                f"(if it is gone for good: rm -r {LOGS})",
+                file=sys.stderr,
+            )
+        time.sleep(PAUSE)
+    found = {}
+    for line in lines.splitlines():
+        number, state, comment, folder = line.split("|", 3)
+        if comment.startswith("rule_") and Path(folder).resolve() == Path.cwd().resolve():
+            what = comment.removeprefix("rule_").replace("_wildcards_", " ")
+            found[number] = f"{what}, {state.lower()}"
+    return found
+
+
+def cancel(number: str) -> None:
+    """Ask SLURM to end a job; a training saves its state first."""
+    _asked("scancel", number)
+
+
+def _asked(*command: str) -> tuple[str, str]:
+    """What a command of SLURM prints, and in a line why it failed, if it did."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except FileNotFoundError:
+        return "", f"there is no {command[0]} on the path"
+    except subprocess.TimeoutExpired:
+        return "", f"{command[0]} said nothing for a minute"
+    if done.returncode == 0:
+        return done.stdout, ""
+    reason = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+    return "", f"{command[0]}: {reason[0].removeprefix(f'{command[0]}: ')}"
+
+
+def _plugin() -> Any:
+    try:
+        return sys.modules["snakemake_executor_plugin_slurm"]
+    except KeyError:
+        raise Complaint(
+            "profiles/slurm needs Snakemake's plugin for SLURM: pip install 'residency[slurm]'"
+        ) from None
+
+
+def _mend() -> None:
+    """Have the plugin see ends that it does not know.
+
+    It takes `PREEMPTED` for a job that SLURM will start again, which profiles/slurm forbids, and
+    waits on for a job that squeue no longer lists. The latter counts as done: whether it was,
+    Snakemake learns from its output, which is there whole or not at all.
+    """
+    plugin = _plugin()
+    ask, seen, told = plugin.query_job_status, set[str](), set[str]()
+
+    async def query_job_status(command: str, logger: Any) -> tuple[Any, Any]:
+        states, seconds = await ask(command, logger)
+        if states is None:
+            return states, seconds
+        ended = {number: state for number, state in states.items() if state == "PREEMPTED"}
+        for number in sorted(ended.keys() - told):
+            told.add(number)
+            logger.warning(f"SLURM job {number} made way for another; it is submitted again.")
+        states |= dict.fromkeys(ended, "CANCELLED")
+        if command.startswith("squeue"):
+            seen.update(states)
+            states |= dict.fromkeys(seen - states.keys(), "UNKNOWN")
+        return states, seconds
+
+    plugin.query_job_status = query_job_status
