@@ -195,7 +195,7 @@ def _forget_the_dead(repo: Repo) -> None:
 
     DVC drops a process that is gone, but not one that nobody has waited for (in a container whose
     first process does not, it stays for ever), nor one whose number another process has by now.
-    The processes of jobs on a cluster are not to be seen from here, and nothing of theirs is dropped.
+    While jobs are at work on a cluster, whose processes are not seen here, nothing is dropped.
     """
     if not slurm.at_work():
         _forget(repo, lambda process: not _lives(process))

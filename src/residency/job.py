@@ -2,9 +2,9 @@
 
     python -m residency.job train-resident
 
-A job may outlive what its cluster knows of it: when a node's daemon dies, SLURM gives the job up and
-Snakemake submits it again, yet its processes go on. So each job holds its stage's lock, which on a
-shared file system holds between nodes, and a second one waits.
+A job may outlive what its cluster knows of it: when a node's daemon dies, SLURM gives the job up
+and Snakemake submits it again, yet its processes go on. So each job holds its stage's lock, which
+on a shared file system holds between nodes, and a second one waits.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     profiles/slurm ── Snakemake's plugin ── sbatch ── job ── srun ── residency.job ── DVC ── step
 
-The plugin (snakemake-executor-plugin-slurm) submits and watches. Three things are mended in it, each
-of which would leave it waiting for ever: accounting that is installed but off, a pre-empted job that
-SLURM is told not to requeue, and a job that SLURM forgot before it was asked about.
-tests/cluster/test_slurm.py fails when one of them changes.
+The plugin (snakemake-executor-plugin-slurm) submits and watches. What is mended in it would leave
+it waiting for ever, or for minutes after a job: accounting that is installed but off, a pre-empted
+job that SLURM is told not to requeue, a job that SLURM forgot before it was asked about, a job that
+can never start, and questions that grow rare. tests/cluster fails when one of them changes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from typing import Any
 from residency.section import Complaint
 
 SETTINGS = ("nodes", "orphans")
-"""What profiles/slurm sets in `config`: nodes a training takes, and what is done about jobs left."""
+"""What profiles/slurm sets in `config`: the nodes of a training; what is done about jobs left."""
 
 ORPHANS = ("wait", "cancel")
 
 LOGS = Path("logs/slurm")
 """The plugin's; profiles/slurm says so. Where it is, this folder's jobs have been on a cluster."""
 
-LEAST_AGE = 240
-"""Seconds that SLURM must remember an ended job where nothing else does; the plugin asks at least
-every 180."""
+LEAST_AGE = 120
+"""Seconds that SLURM must remember an ended job where nothing else does; the plugin wants them."""
+
+NEVER = ("PartitionTimeLimit", "PartitionConfig", "PartitionNodeLimit", "BadConstraints")
+"""Why a job is in the queue that no waiting will help."""
 
 PAUSE = 5  # seconds between questions to a controller that does not answer
 
@@ -127,7 +129,7 @@ def _plugin() -> Any:
 
 
 def _mend() -> None:
-    """Have the plugin see ends that it does not know.
+    """Have the plugin see ends that it does not know, as often as its user says.
 
     It takes `PREEMPTED` for a job that SLURM will start again, which profiles/slurm forbids, and
     waits on for a job that squeue no longer lists. The latter counts as done: whether it was,
@@ -135,6 +137,10 @@ def _mend() -> None:
     """
     plugin = _plugin()
     ask, seen, told = plugin.query_job_status, set[str](), set[str]()
+    plugin.Executor.next_seconds_between_status_checks = property(
+        lambda self: self.workflow.executor_settings.init_seconds_before_status_checks,
+        lambda _self, _seconds: None,  # it would add ten each time
+    )
 
     async def query_job_status(command: str, logger: Any) -> tuple[Any, Any]:
         states, seconds = await ask(command, logger)
@@ -145,6 +151,15 @@ def _mend() -> None:
             told.add(number)
             logger.warning(f"SLURM job {number} made way for another; it is submitted again.")
         states |= dict.fromkeys(ended, "CANCELLED")
+        queue, _ = _asked("squeue", "--me", "--noheader", "--states=PENDING", "--format=%i|%r")
+        for number, reason in (line.split("|") for line in queue.splitlines()):
+            if reason in NEVER and number in states and number not in told:
+                told.add(number)
+                logger.warning(
+                    f"SLURM job {number} can never start ({reason}): it asks for more than the "
+                    "partition gives. Stop Snakemake, and set the rule's threads, mem_mb, runtime "
+                    "or slurm_partition in profiles/slurm/profile.yaml."
+                )
         if command.startswith("squeue"):
             seen.update(states)
             states |= dict.fromkeys(seen - states.keys(), "UNKNOWN")

@@ -45,7 +45,8 @@ def missing() -> str | None:
     packages = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if packages:
         return f"make test-cluster installs {', '.join(packages)}, which is not here"
-    if (SETTINGS / "slurm.conf").exists():
+    settings = SETTINGS / "slurm.conf"
+    if settings.exists() and MARK not in settings.read_text():
         return f"{SETTINGS} belongs to another SLURM"
     if subprocess.run(["unshare", "--uts", "true"], check=False, capture_output=True).returncode:
         return "a node needs a host name of its own, and unshare --uts is not allowed"
@@ -113,17 +114,18 @@ class Slurm:
             name, "unshare", "--uts", "sh", "-c", f"hostname {name}; exec slurmd -D -N {name}"
         )
 
-    def states(self) -> list[str]:
-        """The nodes' states."""
-        return said("sinfo", "-h", "-N", "-p", "cpu", "-o", "%T").split()
+    def nodes(self) -> dict[str, str]:
+        """The nodes' states, by name."""
+        lines = said("sinfo", "-h", "-N", "-p", "cpu", "-o", "%N %T").splitlines()
+        return dict(line.split() for line in lines)
 
-    def idle(self) -> bool:
-        """Whether all nodes are up and nothing runs."""
-        return self.states() == ["idle"] * len(NODES)
+    def settle(self) -> None:
+        """Wait until all nodes are up and nothing runs."""
+        waited(lambda: list(self.nodes().values()) == ["idle"] * len(NODES), "three idle nodes")
 
-    def jobs(self, *options: str, shows: str = "%i") -> list[str]:
-        """The jobs in the queue."""
-        return said("squeue", "-h", "-o", shows, *options).split()
+    def node_of(self, job: str) -> str:
+        """The node that a job runs on."""
+        return said("squeue", "-h", "-j", job, "-o", "%N").strip()
 
 
 def _settings(root: Path, accounting: bool) -> dict[str, str]:
@@ -138,10 +140,11 @@ AccountingStoragePass={root}/munge.socket
 """
     nodes = "".join(
         f"NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={PORT + 10 + number} "
-        f"CPUs={os.cpu_count()} RealMemory=9000 State=UNKNOWN\n"
+        f"CPUs=2 RealMemory=40000 State=UNKNOWN\n"
         for number, name in enumerate(NODES)
     )
     main = f"""\
+{MARK}
 ClusterName=residency
 SlurmctldHost={here}(127.0.0.1)
 SlurmctldPort={PORT}
@@ -179,7 +182,7 @@ JobAcctGatherParams={"" if grouped else "OverMemoryKill,"}UsePss
 DefMemPerCPU=200
 {storage if accounting else ""}\
 {nodes}\
-PartitionName=cpu Nodes=ALL Default=YES MaxTime=60 DefaultTime=5 PriorityTier=1 GraceTime=0
+PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 PriorityTier=1 GraceTime=0
 PartitionName=urgent Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=9 PreemptMode=off
 """
     cgroup = f"""\
@@ -214,8 +217,10 @@ def _account(slurm: Slurm) -> None:
     data, socket_ = slurm.root / "data", slurm.root / "data/mariadb.socket"
     data.mkdir()
     subprocess.run(
-        ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}"]
-        + ["--auth-root-authentication-method=socket", "--skip-test-db"],
+        [
+            *["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}"],
+            *["--auth-root-authentication-method=socket", "--skip-test-db"],
+        ],
         check=True,
         capture_output=True,
     )
@@ -242,13 +247,14 @@ def _account(slurm: Slurm) -> None:
 def started(root: Path, accounting: bool) -> Iterator[Slurm]:
     """A cluster in an empty folder that ends with the block; nothing of it stays but its logs."""
     slurm = Slurm(root, accounting)
-    hosts, files = HOSTS.read_text(), _settings(root, accounting)
+    files = _settings(root, accounting)
+    hosts = "".join(line for line in HOSTS.read_text().splitlines(True) if MARK not in line)
     root.chmod(0o755)
     SETTINGS.mkdir(exist_ok=True)
     for name, text in files.items():
         (SETTINGS / name).write_text(text)
         (SETTINGS / name).chmod(0o600 if name == "slurmdbd.conf" else 0o644)
-    HOSTS.write_text(hosts + "".join(f"127.0.0.1 {name} {MARK}\n" for name in NODES))
+    HOSTS.write_text(hosts + "\n" + "".join(f"127.0.0.1 {name} {MARK}\n" for name in NODES))
     try:
         key = root / "munge.key"
         key.write_bytes(os.urandom(1024))
@@ -264,17 +270,17 @@ def started(root: Path, accounting: bool) -> Iterator[Slurm]:
         slurm.start_controller()
         for name in NODES:
             slurm.start_node(name)
-        waited(slurm.idle, "three idle nodes")
+        slurm.settle()
         yield slurm
     finally:
         said("scancel", "--user=root")
         for _ in range(50):
-            if not slurm.jobs():
+            if not said("squeue", "-h"):
                 break
             time.sleep(0.2)
         for name in reversed(list(slurm.daemons)):
             slurm.stop(name)
-        HOSTS.write_text("".join(x for x in HOSTS.read_text().splitlines(True) if MARK not in x))
+        HOSTS.write_text(hosts)
         for name in files:
             (SETTINGS / name).unlink()
         for name in NODES:
