@@ -66,11 +66,13 @@ def launch(
             status = _on_nodes(nodes) if nodes > 1 else _agent(folder, ["127.0.0.1"])
         said = [read_json(path) for path in sorted(folder.glob("said-*.json"))]
         died = [read_json(path) for path in sorted(folder.glob("died-*.json"), key=_when)]
-    for each in [*said, *died]:
+    for each in said:
         if "complaint" in each:
             raise Complaint(each["complaint"])
     for each in said:
         raise SystemExit(each["status"])
+    for each in died:
+        raise Complaint(each["complaint"])
     if status:
         raise SystemExit(status)
 

@@ -62,6 +62,7 @@ def small(declared: Clustered, slurm: Slurm) -> Clustered:  # noqa: ARG001
 def mine(small: Clustered, tmp_path: Path) -> Clustered:
     """A copy of the built one whose model is to be trained anew, for a while."""
     project = small.copied(tmp_path / "project")
+    project.forget_logs()
     params = project.params()
     params["models"]["reader"]["train"].update(epochs=None, steps=400, batch_tokens=128)
     project.declare(params)

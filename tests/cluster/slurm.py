@@ -283,6 +283,15 @@ def started(root: Path, accounting: bool) -> Iterator[Slurm]:
         HOSTS.write_text(hosts)
         for name in files:
             (SETTINGS / name).unlink()
+        waited(_no_groups, "the end of all jobs")
+
+
+def _no_groups() -> bool:
+    """Remove the nodes' control groups, the inner first; False while something runs in one."""
+    try:
         for name in NODES:
             for folder in sorted(CGROUPS.glob(f"*/slurm_{name}/**/"), reverse=True):
                 folder.rmdir()
+    except OSError:
+        return False
+    return True
