@@ -160,7 +160,7 @@ def test_while_a_build_is_at_work_the_plan_does_not_wait_for_it(
     mine: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert mine.root.is_dir()
-    monkeypatch.setattr(freshness, "at_work", lambda: {7: "dvc repro train-resident"})
+    monkeypatch.setattr(freshness, "at_work", lambda: {"process 7": "dvc repro train-resident"})
     done = typed(capsys, "plan")
     assert done.status == 1
     assert "a build is at work here (dvc repro train-resident, process 7)" in done.err

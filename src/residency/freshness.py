@@ -163,7 +163,7 @@ def _clear_the_dead(cancel: bool) -> None:
     """
     left = list((STATE / "locks").glob("*"))
     told: set[str] = set()
-    while jobs := _left_at_work(here=bool(left)):
+    while jobs := at_work(here=bool(left)):
         for job in sorted(jobs.keys() - told):
             told.add(job)
             number = job.rpartition(" ")[2]
@@ -180,14 +180,6 @@ def _clear_the_dead(cancel: bool) -> None:
     for path in left:
         path.unlink(missing_ok=True)
     shutil.rmtree(STATE / "incomplete", ignore_errors=True)
-
-
-def _left_at_work(here: bool) -> dict[str, str]:
-    """The jobs in this folder on a cluster, and `here`, on this machine: {which: what it is}."""
-    processes = at_work() if here else {}
-    return {f"process {number}": what for number, what in processes.items()} | {
-        f"SLURM job {number}": what for number, what in slurm.at_work().items()
-    }
 
 
 def _forget_the_dead(repo: Repo) -> None:
@@ -231,13 +223,16 @@ def _lives(process: dict[str, Any]) -> bool:
     return False
 
 
-def at_work() -> dict[int, str]:
-    """The processes in this folder that are a job, DVC's part or the step itself, by number."""
-    found = {}
-    for process in psutil.process_iter():
+def at_work(here: bool = True) -> dict[str, str]:
+    """The jobs in this folder, on a cluster and, `here`, on this machine: {which: what it is}.
+
+    Here a job's processes are DVC's part and the step itself.
+    """
+    found = {f"SLURM job {number}": what for number, what in slurm.at_work().items()}
+    for process in psutil.process_iter() if here else ():
         with contextlib.suppress(psutil.Error):  # ended since, or another user's
             words = process.cmdline()
             job = "repro" in words or any(word.startswith("residency.") for word in words)
             if job and Path(process.cwd()) == Path.cwd():
-                found[process.pid] = " ".join(words)
+                found[f"process {process.pid}"] = " ".join(words)
     return found

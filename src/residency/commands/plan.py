@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
     declaration = declared()
     graph.check(declaration)
     if jobs := at_work():
-        pid, words = next(iter(jobs.items()))
-        raise Complaint(f"a build is at work here ({words}, process {pid}); plan when it has ended")
+        which, words = next(iter(jobs.items()))
+        raise Complaint(f"a build is at work here ({words}, {which}); plan when it has ended")
     stages, records = graph.stages(declaration), recorded()
     why = status()
     reasons = {
