@@ -123,8 +123,10 @@ def test_the_plugin_learns_of_every_end_and_asks_as_often_as_it_is_told(
     executor.next_seconds_between_status_checks = 170
     assert executor.next_seconds_between_status_checks == 40
 
-    states, warned = asked(plugin, "sacct", {"1": "PREEMPTED", "2": "RUNNING"})
-    assert states == {"1": "CANCELLED", "2": "RUNNING"}
+    states, warned = asked(
+        plugin, "sacct", {"1": "PREEMPTED", "2": "RUNNING", "7": "CANCELLED by 1000"}
+    )
+    assert states == {"1": "CANCELLED", "2": "RUNNING", "7": "CANCELLED"}
     assert warned == ["SLURM job 1 made way for another; it is submitted again."]
     assert asked(plugin, "sacct", {"1": "PREEMPTED"})[1] == []
 

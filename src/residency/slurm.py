@@ -3,9 +3,10 @@
     profiles/slurm ── Snakemake's plugin ── sbatch ── job ── srun ── residency.job ── DVC ── step
 
 The plugin (snakemake-executor-plugin-slurm) submits and watches. What is mended in it would leave
-it waiting for ever, or for minutes after a job: accounting that is installed but off, a pre-empted
-job that SLURM is told not to requeue, a job that SLURM forgot before it was asked about, a job that
-can never start, and questions that grow rare. tests/cluster fails when one of them changes.
+it waiting for ever, or for minutes after a job: accounting that is installed but off, a job that
+was cancelled, a pre-empted one that SLURM is told not to requeue, one that SLURM forgot before it
+was asked about, one that can never start, and questions that grow rare. tests/cluster fails when
+one of these changes.
 """
 
 from __future__ import annotations
@@ -131,9 +132,10 @@ def _plugin() -> Any:
 def _mend() -> None:
     """Have the plugin see ends that it does not know, as often as its user says.
 
-    It takes `PREEMPTED` for a job that SLURM will start again, which profiles/slurm forbids, and
-    waits on for a job that squeue no longer lists. The latter counts as done: whether it was,
-    Snakemake learns from its output, which is there whole or not at all.
+    It takes `CANCELLED by 1000` for a job that runs and `PREEMPTED` for one that SLURM will start
+    again, which profiles/slurm forbids; and it waits on for one that squeue no longer lists. That
+    one counts as done: whether it was, Snakemake learns from its output, which is there whole or
+    not at all.
     """
     plugin = _plugin()
     ask, seen, told = plugin.query_job_status, set[str](), set[str]()
@@ -146,8 +148,9 @@ def _mend() -> None:
         states, seconds = await ask(command, logger)
         if states is None:
             return states, seconds
-        ended = {number: state for number, state in states.items() if state == "PREEMPTED"}
-        for number in sorted(ended.keys() - told):
+        states = {number: state.split()[0] for number, state in states.items()}
+        ended = [number for number, state in states.items() if state == "PREEMPTED"]
+        for number in sorted(set(ended) - told):
             told.add(number)
             logger.warning(f"SLURM job {number} made way for another; it is submitted again.")
         states |= dict.fromkeys(ended, "CANCELLED")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from building import Clustered
 from project import tiny_params, tiny_project
@@ -24,6 +25,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 def idle(slurm: Slurm) -> Iterator[None]:
     """Every test finds the nodes idle."""
     yield
+    for process in psutil.Process().children():
+        if "snakemake" in " ".join(process.cmdline()):
+            process.kill()
     said("scancel", "--user=root")
     for name in set(slurm.nodes()) - set(slurm.daemons):
         slurm.start_node(name)
