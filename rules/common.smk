@@ -48,7 +48,8 @@ def told_how():
 def several_nodes():
     """The resources of a training on several nodes; it calls srun itself (residency.launch)."""
     nodes = int(config.get("nodes", 1))
-    return {"nodes": nodes, "tasks": nodes, "mpi": "srun"} if nodes > 1 else {}
+    agents = {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+    return agents if nodes > 1 else {}
 
 
 HOW = told_how()

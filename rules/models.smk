@@ -90,8 +90,8 @@ rule train:
         model=one_of("train"),
     threads: workflow.cores
     resources:
+        **several_nodes(),
         mem_mb=growing(8000),
         runtime=1440,  # one that was stopped goes on
-        **several_nodes(),
     shell:
         f"trap '' TERM USR1; {build('train-{wildcards.model}')}"
