@@ -61,12 +61,12 @@ def test_jobs_of_this_folder_and_no_others_are_at_work(play: Any, tmp_path: Path
     assert slurm.at_work() == {}
     here, there = tmp_path / "folder", tmp_path / "bin"
     play(
-        squeue=f"""echo '7|RUNNING|rule_train_wildcards_model=reader|{here}'
+        squeue=f"""echo '7|RUNNING|rule_train_wildcards_reader|{here}'
 echo '8|PENDING|rule_report|{here}'
 echo '9|RUNNING|rule_report|{there}'
 echo '10|RUNNING|(null)|{here}'"""
     )
-    assert slurm.at_work() == {"7": "train model=reader, running", "8": "report, pending"}
+    assert slurm.at_work() == {"7": "train reader, running", "8": "report, pending"}
 
 
 def test_a_controller_that_is_away_is_waited_for_where_jobs_were_submitted(

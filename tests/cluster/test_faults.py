@@ -129,7 +129,7 @@ def test_jobs_left_by_a_killed_build_are_ended_on_request(mine: Clustered) -> No
     second = mine.build("--config", "nodes=1", "orphans=cancel")
     second.until(
         lambda: (
-            f"ending a job of an earlier run: train model=reader, running (SLURM job "
+            f"ending a job of an earlier run: train reader, running (SLURM job "
             f"{job}" in second.said()
         ),
         "the end of the job",

@@ -33,7 +33,7 @@ def test_a_build_that_was_killed_waits_for_its_jobs_and_goes_on(mine: Clustered)
     first.process.wait()
     (job,) = first.jobs()
     second = mine.build()
-    told = f"waiting for a job of an earlier run: train model=reader, running (SLURM job {job}"
+    told = f"waiting for a job of an earlier run: train reader, running (SLURM job {job}"
     second.until(lambda: told in second.said(), "it waits")
     second.ended()
     assert second.jobs() == []
