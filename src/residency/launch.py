@@ -16,6 +16,7 @@ import ctypes
 import importlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -55,8 +56,7 @@ def launch(
             f"RESIDENCY_NODES: found {nodes}, and this is no job of SLURM, which would have them; "
             "set nodes in profiles/slurm alone"
         )
-    shared = paths["out"].absolute().parent if nodes > 1 and paths["out"] else None
-    with tempfile.TemporaryDirectory(prefix=".launch-", dir=shared) as place:
+    with tempfile.TemporaryDirectory(**_shared(paths["out"]) if nodes > 1 else {}) as place:
         folder = Path(place)
         told = {name: None if path is None else str(path) for name, path in paths.items()}
         job = {"module": module, "kind": type(section).__name__, "section": section.canonical()}
@@ -75,6 +75,15 @@ def launch(
         raise Complaint(each["complaint"])
     if status:
         raise SystemExit(status)
+
+
+def _shared(out: Path | None) -> dict[str, Any]:
+    """Where nodes leave word for each other, beside the output; a killed one's is removed."""
+    assert out
+    beside = out.absolute()
+    for old in beside.parent.glob(f"{beside.name}-launch-*"):
+        shutil.rmtree(old)
+    return {"prefix": f"{beside.name}-launch-", "dir": beside.parent}
 
 
 def _on_nodes(nodes: int) -> int:

@@ -55,7 +55,7 @@ class Clustered(Project):
     def build(self, *options: str, **variables: str) -> Build:
         """Start the ordinary command, with less patience than a real cluster needs."""
         hasty = [word for name, value in HASTE.items() for word in (f"--{name}", value)]
-        command = ["snakemake", "--profile", "profiles/slurm", *hasty, *options, "eval"]
+        command = ["snakemake", "eval", "--profile", "profiles/slurm", *hasty, *options]
         output = self.root.parent / f"said-{time.monotonic_ns()}.log"
         with output.open("wb") as said_to:
             process = subprocess.Popen(
