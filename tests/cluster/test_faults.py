@@ -94,7 +94,7 @@ def test_a_node_set_down_costs_its_jobs_a_second_start(mine: Clustered, slurm: S
 
 def test_a_training_goes_on_after_its_time_limit(mine: Clustered) -> None:
     params = mine.params()
-    params["models"]["reader"]["train"]["steps"] = 5000
+    params["models"]["reader"]["train"]["steps"] = 12000
     mine.declare(params)
     limits = ["train:runtime=2", "train:slurm_extra='--signal=TERM@40'"]
     build, job = begun(mine, "--set-resources", *limits)
