@@ -73,8 +73,7 @@ def sit(protocol: Permuted, sitting: Sitting, asked: Sequence[Question]) -> list
 
 def example(protocol: Permuted, question: Question) -> list[tuple[str, str]]:
     """A question shown with its answer."""
-    answer = shared.told(question, question.answers, protocol.of)
-    return [(shared.ask(question, "shown", protocol.of), answer)]
+    return [shared.shown(question, "shown", protocol.of)]
 
 
 def rotated(question: Question, by: int) -> Question:
