@@ -384,6 +384,31 @@ def test_duplicates_are_kept_once_also_when_nearly_so() -> None:
     assert detail == f"nearly {alike.kept[0].id}"
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+def test_what_repeats_a_draft_that_judges_dropped_is_judged_itself(
+    monkeypatch: pytest.MonkeyPatch, bounded: bool
+) -> None:
+    monkeypatch.setattr("residency.write.BATCH", 7)
+    same = {"stem": "Which of them is it?", "options": ["a", "b", "c", "so good"]}
+
+    def answer(body: dict[str, Any]) -> str:
+        if is_writing(body):
+            return changed(lambda told, _: told.update(same))(body)
+        wrong = "moor" not in body["messages"][-1]["content"]
+        return json.dumps({"reason": "?", "answers": ["A"]}) if wrong else author(body)
+
+    with stub(answer) as server:
+        budget = {"money": None, "tokens": 1_000_000} if bounded else None
+        found = run(server.url, judges=["one"], budget=budget)
+    assert [each.origin["document"] for each in found.kept] == ["d1"]
+    reasons = Counter((row["id"].partition(":")[0], row["reason"]) for row in found.rejected)
+    assert reasons["d0", "not answerable"] > 1
+    assert reasons["d0", "duplicate question"] == 0
+    assert reasons["d4", "duplicate question"] > 1
+    assert len(found.rejected) == len({row["id"] for row in found.rejected})
+    assert not {row["id"] for row in found.rejected} & {each.id for each in found.kept}
+
+
 def exam(stem: str, options: list[str], context: str = "", explanation: str = "") -> Question:
     return Question(
         id="exam-1", kind="single", context=context, stem=stem, options=tuple(options),

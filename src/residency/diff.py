@@ -233,15 +233,8 @@ def _came(change: Change) -> str:
 
 def section(found: Changes) -> str:
     """The changes as a section of report.html, every text escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from residency.report import templates
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     kinds = {
         "Scores": found.scores,
         "Parameters": found.parameters,
@@ -249,7 +242,8 @@ def section(found: Changes) -> str:
     }
     tables = {kind: [(each.place, each.told) for each in some] for kind, some in kinds.items()}
     tables["Artifacts"] = [(each.place, _came(each)) for each in _made(found.artifacts)]
-    return environment.get_template("diff.html.jinja").render(found=found, tables=tables)
+    told: str = templates().get_template("diff.html.jinja").render(found=found, tables=tables)
+    return told
 
 
 def _short(value: Any) -> str:

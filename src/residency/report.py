@@ -319,21 +319,27 @@ def _gate_plots(folder: Path, gated: dict[str, dict[str, Any]]) -> None:
         _write_csv(folder / f"{name}.csv", ("step", *PARTS), rows)
 
 
-def _page(sittings: dict[str, list[Sitting]], *, stages: dict[str, Any], **content: Any) -> str:
-    """Fill the template; everything but our own drawings, style and script is escaped.
-
-    It is filled twice: once without questions, to know what room they have.
-    """
+def templates() -> Any:
+    """The templates beside this module; all that they are filled with is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _page(sittings: dict[str, list[Sitting]], *, stages: dict[str, Any], **content: Any) -> str:
+    """Fill the template; everything but our own drawings, style and script is escaped.
+
+    It is filled twice: once without questions, to know what room they have.
+    """
+    from markupsafe import Markup
+
+    environment = templates()
     environment.filters["number"] = _number
     own = {end: Path(__file__).with_suffix(f".{end}").read_text("utf-8") for end in ("css", "js")}
     digest = base64.b64encode(hashlib.sha256(own["js"].encode()).digest()).decode()

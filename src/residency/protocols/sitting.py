@@ -145,9 +145,7 @@ def told(question: Question, indexes: Iterable[int], of: str) -> str:
     return "; ".join(letter(index) for index in sorted(set(indexes)))
 
 
-def shown(
-    question: Question, options: Literal["shown", "hidden"], of: str
-) -> tuple[str, str]:
+def shown(question: Question, options: Literal["shown", "hidden"], of: str) -> tuple[str, str]:
     """A question as it is asked, with its right answer."""
     return ask(question, options, of), told(question, question.answers, of)
 
