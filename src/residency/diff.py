@@ -242,8 +242,7 @@ def section(found: Changes) -> str:
     }
     tables = {kind: [(each.place, each.told) for each in some] for kind, some in kinds.items()}
     tables["Artifacts"] = [(each.place, _came(each)) for each in _made(found.artifacts)]
-    told: str = templates().get_template("diff.html.jinja").render(found=found, tables=tables)
-    return told
+    return templates().get_template("diff.html.jinja").render(found=found, tables=tables)
 
 
 def _short(value: Any) -> str:

@@ -48,6 +48,8 @@ from residency.results import (
 from residency.section import Section, Seed
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from residency.declaration import Declaration
 
 LIMIT = 4_900_000
@@ -319,7 +321,7 @@ def _gate_plots(folder: Path, gated: dict[str, dict[str, Any]]) -> None:
         _write_csv(folder / f"{name}.csv", ("step", *PARTS), rows)
 
 
-def templates() -> Any:
+def templates() -> Environment:
     """The templates beside this module; all that they are filled with is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
