@@ -9,8 +9,10 @@ import pytest
 from project import REPOSITORY, Project, typed
 
 from residency import declaration, freshness, graph
+from residency.author import ModelWriter
 from residency.commands import project as folder
 from residency.commands import takes
+from residency.files import write_json
 from residency.judge import Verify
 
 
@@ -125,6 +127,59 @@ def test_questions_take_a_gpu_only_where_a_model_writes_them_here(
     drills = declared.questions[stage.out.name].model_copy(update={"verify": verify})
     judged = declared.model_copy(update={"questions": {stage.out.name: drills}})
     assert takes.reckoned(stage, judged, None, rates).gpu_hours == 2
+
+
+def test_answers_never_given_here_take_what_others_did_or_the_stated_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = declaration.load(REPOSITORY / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    name, drills = next(iter(declared.questions.items()))
+    writer = ModelWriter.model_validate(
+        {
+            "kind": "model", "model": "smollm2", "how_many": {"single": 2}, "options": 4,
+            "passage_words": 100, "examples": None, "evidence": "quote", "difficulty": None,
+            "language": None, "prompt": None, "temperature": 0.0, "max_tokens": 9, "seed": 0,
+        }
+    )  # fmt: skip
+    drills = drills.model_copy(update={"writer": writer, "verify": None, "budget": None})
+    more = writer.model_copy(update={"how_many": {"single": 6}})
+    sets = {name: drills, "more": drills.model_copy(update={"writer": more})}
+    exams = dict.fromkeys(("finals", "again"), declared.evaluations["finals"])
+    exams["again"] = exams["again"].model_copy(update={"split": "dev"})
+    declared = declared.model_copy(update={"questions": sets, "evaluations": exams})
+    stages = {each.name: each for each in graph.stages(declared)}
+    write, sit = stages["write-more"], stages["evaluate-again-smollm2"]
+    rates = takes.Rates(gpus=2, cores=1, gpu_hour=5.0)
+    assert takes.reckoned(write, declared, None, rates).seconds is None
+
+    Path("build/corpora", drills.corpus).mkdir(parents=True)
+    write_json(Path("build/corpora") / drills.corpus / "counts.json", {"kept": {"words": 1000}})
+    for split, count in (("test", 10), ("dev", 40)):
+        path = Path("build/exams") / exams["finals"].exam / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n" * count)
+    stated = takes.Rates(gpus=2, cores=1, gpu_hour=5.0, answers_per_second=0.1)
+    found = takes.reckoned(write, declared, None, stated)
+    assert found.seconds == takes.Amount(value=600, source="at the stated answers per second")
+    assert found.gpu_hours == pytest.approx(1 / 3)
+    assert str(found.money) == str(
+        takes.Amount(value=600 / 3600 * 2 * 5, source="at the stated price of a GPU-hour")
+    )
+    assert str(takes.reckoned(sit, declared, None, stated)).startswith("6 min 40 s (at the stated")
+
+    a_record("write", name, 100)
+    a_record("evaluate", "finals-smollm2", 30)
+    found = takes.reckoned(write, declared, None, rates)
+    assert found.seconds == takes.Amount(value=300, source=f"at the pace of write-{name}")
+    found = takes.reckoned(sit, declared, None, rates)
+    assert found.seconds == takes.Amount(value=120, source="at the pace of evaluate-finals-smollm2")
+    assert found.gpu_hours == pytest.approx(120 / 3600 * 2)
+
+    write.out.mkdir(parents=True)
+    write_json(write.out / "counts.json", {"asked": {"money": 1.25}})
+    found = takes.reckoned(write, declared, None, rates)
+    assert found.money == takes.Amount(value=1.25, source="as it cost when it last ran")
 
 
 def test_a_run_that_only_restored_is_no_measure(

@@ -3,6 +3,7 @@
     residency plan                                 what recorded runs took is reckoned with
     residency plan --gpu-hour 2.5 --core-hour 0.05       prices, to be told money
     residency plan --tokens-per-second 8000        of trainings that never ran here
+    residency plan --answers-per-second 20         of evaluations and written questions likewise
 
 Nothing is built. A stage whose inputs others would build anew may turn out the same, and stop the
 rebuild there: these are told apart as "may follow".
@@ -33,6 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--core-hour", type=number, metavar="PRICE", help="price of a core-hour")
     parser.add_argument(
         "--tokens-per-second", type=number, metavar="RATE", help="of trainings never run here"
+    )
+    parser.add_argument(
+        "--answers-per-second",
+        type=number,
+        metavar="RATE",
+        help="of models, ours or served, that sit, write or judge and never did here",
     )
 
 
@@ -80,6 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
         gpu_hour=arguments.gpu_hour,
         core_hour=arguments.core_hour,
         tokens_per_second=arguments.tokens_per_second,
+        answers_per_second=arguments.answers_per_second,
     )
     reckoned = {
         stage.name: takes.reckoned(stage, declaration, records.get(stage.name), rates)

@@ -1,5 +1,6 @@
 """takes: what running a stage takes, from what its last run took or from stated rates.
 
+build/exams, build/corpora           questions and words, by which answers are reckoned
 benchmarks/runs/<step>/<name>.tsv    seconds and processor time, of a run that computed
 build/models/<name>/training.json    tokens, by which a longer training is reckoned
 dvc.lock                             bytes that came out
@@ -39,6 +40,7 @@ class Rates:
     gpu_hour: float | None = None
     core_hour: float | None = None
     tokens_per_second: float | None = None
+    answers_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +91,10 @@ def reckoned(stage: Stage, declaration: Declaration, was: Record | None, rates: 
         if not seconds and planned:
             seconds, source = _never_run(declaration, planned.value, rates)
             cpu = seconds * rates.cores
-    elif not seconds and stage.step == "evaluate":
-        seconds, cpu, source = _beside(stage)
+    elif not seconds and stage.step in ("evaluate", "write"):
+        seconds, cpu, source = _beside(stage) if stage.step == "evaluate" else (0.0, 0.0, "")
+        if not seconds:
+            seconds, cpu, source = _paced(stage, declaration, rates)
     hours = seconds / HOUR * rates.gpus if _on_gpu(stage, declaration) else 0.0
     size = Amount(value=was.made.bytes, source="recorded") if was else _size(stage, declaration)
     return Takes(
@@ -183,6 +187,54 @@ def _beside(stage: Stage) -> tuple[float, float, str]:
     return 0.0, 0.0, ""
 
 
+def _paced(stage: Stage, declaration: Declaration, rates: Rates) -> tuple[float, float, str]:
+    """What answers take of models without such a record: at the stated rate, or as elsewhere."""
+    from residency.graph import stages
+
+    asked = _asked(stage, declaration)
+    if not asked:
+        return 0.0, 0.0, ""
+    if rates.answers_per_second:
+        seconds = asked / rates.answers_per_second
+        return seconds, seconds * rates.cores, "at the stated answers per second"
+    for other in stages(declaration):
+        if other.step == stage.step and _who(other, declaration) == _who(stage, declaration):
+            seconds, cpu = _recorded(other)
+            if seconds and (before := _asked(other, declaration)):
+                factor = asked / before
+                return seconds * factor, cpu * factor, f"at the pace of {other.name}"
+    return 0.0, 0.0, ""
+
+
+def _who(stage: Stage, declaration: Declaration) -> tuple[str, ...]:
+    """Who answers, and how: what makes two stages alike in pace."""
+    if stage.step == "write":
+        return tuple(declaration.questions[stage.out.name].models)
+    evaluation = declaration.evaluations[stage.out.parent.name]
+    return stage.out.name, evaluation.protocol.kind
+
+
+def _asked(stage: Stage, declaration: Declaration) -> float:
+    """About how many answers models are to give; 0 where that is not known, or none does."""
+    from residency.author import ModelWriter
+    from residency.files import read_json
+
+    if stage.step == "evaluate":
+        evaluation = declaration.evaluations[stage.out.parent.name]
+        path = Path("build/exams") / evaluation.exam / f"{evaluation.split}.jsonl"
+        if not path.is_file():
+            return 0.0
+        with path.open("rb") as file:
+            return float(sum(1 for _ in file))
+    questions = declaration.questions[stage.out.name]
+    counts = Path("build/corpora") / questions.corpus / "counts.json"
+    if not isinstance(questions.writer, ModelWriter) or not counts.is_file():
+        return 0.0
+    passages: float = read_json(counts)["kept"]["words"] / questions.writer.passage_words
+    judged = 2 * len(questions.verify.judges) if questions.verify else 0
+    return passages * sum(questions.writer.how_many.values()) * (1 + judged)
+
+
 def _size(stage: Stage, declaration: Declaration) -> Amount | None:
     """Bytes of a model that was never made, after its nearest ancestor that was."""
     from residency.commands.project import recorded
@@ -206,12 +258,24 @@ def _money(
     paid = _budget(declaration.at(stage.section)) if stage.step == "write" else None
     if paid is not None:
         return Amount(value=paid, source="at most, the declared budget")
+    if stage.step == "write" and (spent := _spent(stage)):
+        return Amount(value=spent, source="as it cost when it last ran")
     if gpu_hours and rates.gpu_hour:
         return Amount(value=gpu_hours * rates.gpu_hour, source="at the stated price of a GPU-hour")
     if core_hours and rates.core_hour and not gpu_hours:
         source = "at the stated price of a core-hour"
         return Amount(value=core_hours * rates.core_hour, source=source)
     return None
+
+
+def _spent(stage: Stage) -> float | None:
+    """What the questions that are there cost, in the currency of their models."""
+    from residency.files import read_json
+
+    path = stage.out / "counts.json"
+    told = read_json(path).get("asked") if path.is_file() else None
+    money: float | None = (told or {}).get("money")
+    return money
 
 
 def _budget(questions: dict[str, Any]) -> float | None:
