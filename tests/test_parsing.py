@@ -36,6 +36,7 @@ SINGLE = question(0, options=("The heart", "The heart and lungs", "The liver", "
         ("La réponse est la suivante : B", None),
         ("Answer: B\nIt is not the liver.", (1,)),
         ("Answer: A or B", None),
+        ("B sincerely", None),
         ("", None),
         ("E", None),
         ("A or B", None),

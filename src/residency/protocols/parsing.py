@@ -29,7 +29,7 @@ MARKS = (
 SEPARATOR = r"(?:\s*[;；,，/&+、]\s*|\s+(?:and|et|und|y|和)\s+)"
 SET_OFF = (
     r"(?=$|[.。:：,，;；)\n]|\s*[-–—]"
-    r"|\s+(?:because|since|parce qu|puisqu|porque|ya que|weil|denn)|\s*因)"
+    r"|\s+(?:(?:because|since|porque|ya que|weil|denn)\b|parce qu|puisqu)|\s*因)"
 )
 JOINED = r"(?=\s+(?:and|or|et|ou|und|oder|y|o)\s|\s*[/和或])"
 _EMPHASIS = re.compile(r"(?<!\w)[*_`]+|[*_`]+(?!\w)")
