@@ -355,8 +355,12 @@ def described(declaration: Declaration) -> dict[str, Any]:
     }
     report = _artifact("report")
     metrics = [f"{report}/{name}.json" for name in ("metrics", "differences", "counts")]
-    accuracy = {"x": "accuracy", "y": "model", "template": "bar_horizontal"}
-    plots: list[dict[str, Any]] = [{f"{report}/plots/accuracy.csv": accuracy}]
+    # Of two evaluations in one file, DVC would put the bars of a model end to end.
+    bars = {"x": "accuracy", "y": "model", "template": "bar_horizontal"}
+    plots: list[dict[str, Any]] = [
+        {f"{report}/plots/accuracy/{name}.csv": bars | {"title": f"{name}: accuracy"}}
+        for name in declaration.evaluations
+    ]
     for name, model in declaration.models.items():
         if isinstance(model, Trained):
             title = f"{name}: training loss, bits per byte"

@@ -4,7 +4,7 @@ report.html          did it work; scores and differences; questions; how it was 
 metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
 differences.json     {evaluation: {model: {against: {points, low, high, p}}}}, the same
 counts.json          {kind: {name: {kept..., dropped}}}, the same
-plots/accuracy.csv   scores as rows, for `dvc plots`, and for each trained model
+plots/accuracy/*.csv scores on each evaluation, for `dvc plots`, and for each trained model
 plots/loss/*.csv     step, bits per byte and per token; with a gate also
 plots/gate/*.csv     step, bits per byte of domain and of general text
 gate.json            {model: {text: {before, after, rise}, warned}} for `dvc metrics`
@@ -285,15 +285,15 @@ def _metrics(sittings: dict[str, list[Sitting]]) -> dict[str, dict[str, dict[str
 
 
 def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[str, Any]]) -> None:
-    _write_csv(
-        folder / "accuracy.csv",
-        ("evaluation", "model", "accuracy", "low", "high"),
-        (
-            (name, model, score["accuracy"], score["low"], score["high"])
-            for name, scores in _metrics(sittings).items()
-            for model, score in scores.items()
-        ),
-    )
+    for name, scores in _metrics(sittings).items():
+        _write_csv(
+            folder / f"accuracy/{name}.csv",
+            ("model", "accuracy", "low", "high"),
+            (
+                (model, each["accuracy"], each["low"], each["high"])
+                for model, each in scores.items()
+            ),
+        )
     for each in trained:
         _write_csv(
             folder / f"loss/{each['name']}.csv",
