@@ -342,6 +342,13 @@ def _imports(path: Path) -> frozenset[str]:
     return frozenset(name for name in names if name.startswith("residency."))
 
 
+def _measured(model: Trained) -> list[str]:
+    """The texts kept from a training; DVC would draw another's empty cells as zeros."""
+    general = model.pack.general
+    kept = {"domain": model.pack.held_out, "general": general.held_out if general else 0}
+    return [text for text, share in kept.items() if share]
+
+
 def described(declaration: Declaration) -> dict[str, Any]:
     """The values of dvc.yaml."""
     made = {
@@ -368,7 +375,7 @@ def described(declaration: Declaration) -> dict[str, Any]:
             plots.append({f"{report}/plots/loss/{name}.csv": loss})
             if model.train.gate:
                 title = f"{name}: text that is not learned, bits per byte"
-                kept = {"x": "step", "y": ["domain", "general"], "title": title}
+                kept = {"x": "step", "y": _measured(model), "title": title}
                 plots.append({f"{report}/plots/gate/{name}.csv": kept})
     if any(
         isinstance(model, Trained) and model.train.gate for model in declaration.models.values()
