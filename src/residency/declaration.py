@@ -352,9 +352,13 @@ def _unasked(declaration: Declaration) -> Iterator[str]:
 
 def _objective(place: str, pack: Pack) -> Iterator[str]:
     if (pack.objective == "instruct") != (pack.options is not None):
-        yield f"{place}.options: shown or hidden where objective is instruct, else null"
+        yield f"{place}.options: shown, hidden or each where objective is instruct, else null"
     if (pack.objective == "instruct") != (pack.explain is not None):
         yield f"{place}.explain: true or false where objective is instruct, else null"
+    if (pack.objective == "instruct") != (pack.template is not None):
+        yield f"{place}.template: true or false where objective is instruct, else null"
+    if pack.template is False and pack.system:
+        yield f"{place}.system: null or empty where template is false, found {pack.system!r}"
     if pack.objective == "pretrain" and pack.system is not None:
         yield f"{place}.system: null where objective is pretrain, found {pack.system!r}"
 

@@ -30,7 +30,6 @@ from residency.records import Question
 from residency.section import Section
 
 ASKS = ("progressive",)
-NOTHING = "None."  # what is said where no proposition is true
 
 
 class Progressive(Section):
@@ -74,15 +73,14 @@ def sit(protocol: Progressive, sitting: Sitting, asked: Sequence[Question]) -> l
         for number, question, row in zip(numbers, now, rows, strict=True):
             found[number] = row | {"earlier": list(told[question.group])}
             answer = row["answer"] if protocol.earlier == "own" else question.answers
-            said = shared.told(question, answer, protocol.of) or NOTHING
+            said = shared.told(question, answer, protocol.of) or prompts.NOTHING
             told[question.group].append((_user(protocol, question), said))
     return [found[number] for number in range(len(asked))]
 
 
 def _as_asked(question: Question, before: Question | None) -> Question:
     """The question as its form, with the case's text only where the one before had another."""
-    context = "" if before and before.context == question.context else question.context
-    return replace(question, kind=question.form or "single", form=None, context=context)
+    return replace(prompts.after(question, before), kind=question.form or "single", form=None)
 
 
 def _user(protocol: Progressive, question: Question) -> str:
