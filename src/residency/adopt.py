@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, Tag
+from pydantic import Field, PositiveInt, Tag
 
 from residency import step
 from residency.card import quoted, table, write_card
@@ -46,6 +46,10 @@ class HubWeights(Section):
 
     hub: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="Its id, owner/name.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Full commit hash.")
+    parameters: PositiveInt | None = Field(
+        description="How many it has, to plan with before it is here and to check it by; null: not "
+        "known."
+    )
 
 
 Weights = Annotated[
@@ -92,6 +96,11 @@ def adopt(weights: Adoptable, out: Path) -> None:
         what = f"A copy of the model in the folder {quoted(weights.path)}."
     else:
         model, tokenizer = _from_folder(_downloaded(weights), weights.hub)
+        if weights.parameters not in (None, model.num_parameters()):
+            raise Complaint(
+                f"{weights.hub}: has {model.num_parameters()} parameters, expected "
+                f"{weights.parameters}; mend `parameters`, or name another model"
+            )
         front["base_model"] = weights.hub
         what = f"A copy of {quoted(weights.hub)} from the Hugging Face Hub."
     if tokenizer.eos_token_id is None:
@@ -102,7 +111,7 @@ def adopt(weights: Adoptable, out: Path) -> None:
         model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     facts: list[tuple[str, object]] = [
-        *((key, value) for key, value in weights.canonical().items()),
+        *((key, value) for key, value in weights.canonical().items() if key != "parameters"),
         ("parameters", f"{model.num_parameters():,}"),
         ("architecture", model.config.architectures[0]),
         ("dtype", str(model.dtype).removeprefix("torch.")),

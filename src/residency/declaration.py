@@ -210,7 +210,9 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
         if inside.is_relative_to((root / "build").resolve()):
             yield f"{place}: {path!r} lies in build/, which the steps write; keep raw files outside"
         elif not inside.exists():
-            yield f"{place}: there is no {path!r} (looked in {root.resolve()})"
+            page = homepage(declaration, place)
+            had = f"; it is had from {page}" if page else ""
+            yield f"{place}: there is no {path!r} (looked in {root.resolve()}){had}"
     for place, kind, name, known in _references(declaration):
         if name not in known:
             yield f"{place}: there is no {name!r} in {kind}; {nearest(name, known)}"
@@ -392,6 +394,13 @@ def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
     for name, questions in declaration.questions.items():
         if isinstance(questions.writer, ModelWriter) and questions.writer.prompt:
             yield f"questions.{name}.writer.prompt", questions.writer.prompt
+
+
+def homepage(declaration: Declaration, place: str) -> str | None:
+    """Where the raw files of a place such as exams.boards.path are had."""
+    section, name, _ = place.split(".", 2)
+    found = getattr(declaration, section)[name]
+    return found.homepage if isinstance(found, (Source, Exam)) else None
 
 
 def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Iterable[str]]]:
