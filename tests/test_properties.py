@@ -196,7 +196,7 @@ def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_p
         return [each for each in tasks if each]
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo"])
+    context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo", "parsed"])
     with (
         ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool,
         ThreadPoolExecutor(2) as threads,
