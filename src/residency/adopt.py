@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, Tag
+from pydantic import Field, PositiveFloat, Tag
 
 from residency import step
 from residency.card import quoted, table, write_card
@@ -46,9 +46,9 @@ class HubWeights(Section):
 
     hub: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="Its id, owner/name.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Full commit hash.")
-    parameters: PositiveInt | None = Field(
-        description="How many it has, to plan with before it is here and to check it by; null: not "
-        "known."
+    parameters: PositiveFloat | None = Field(
+        description="About how many it has, as published: to plan with before it is here, and one "
+        "that is a tenth off is refused; null: not known."
     )
 
 
@@ -96,11 +96,7 @@ def adopt(weights: Adoptable, out: Path) -> None:
         what = f"A copy of the model in the folder {quoted(weights.path)}."
     else:
         model, tokenizer = _from_folder(_downloaded(weights), weights.hub)
-        if weights.parameters not in (None, model.num_parameters()):
-            raise Complaint(
-                f"{weights.hub}: has {model.num_parameters()} parameters, expected "
-                f"{weights.parameters}; mend `parameters`, or name another model"
-            )
+        _sized(weights, model.num_parameters())
         front["base_model"] = weights.hub
         what = f"A copy of {quoted(weights.hub)} from the Hugging Face Hub."
     if tokenizer.eos_token_id is None:
@@ -119,6 +115,14 @@ def adopt(weights: Adoptable, out: Path) -> None:
         ("vocabulary", f"{len(tokenizer):,} pieces"),
     ]
     write_card(out, front, "An adopted model", [what, table(("what", "value"), facts)])
+
+
+def _sized(weights: HubWeights, found: int) -> None:
+    if weights.parameters and abs(found - weights.parameters) > 0.1 * weights.parameters:
+        raise Complaint(
+            f"{weights.hub}: has {found:,} parameters, expected about {weights.parameters:,.0f}; "
+            "mend `parameters`, or name another model"
+        )
 
 
 def _served(endpoint: Endpoint, out: Path) -> None:
