@@ -23,7 +23,7 @@ COMMON = {"version": 1, "system": None, "template": True, "few_shot": None, "pre
 SHOWN = {**COMMON, "of": "text", "options": "shown"}
 DECLARED: dict[str, dict[str, Any]] = {
     "likelihood": {**SHOWN, "normalise": "none"},
-    "generate": {**SHOWN, "answer": "free", "reason": False, "most_tokens": 12},
+    "generate": {**SHOWN, "answer": "free", "reason": False, "most_tokens": 12, "budget": None},
     "permuted": {**COMMON, "of": "letter", "normalise": "none"},
     "self_consistency": {
         **SHOWN,
@@ -32,11 +32,12 @@ DECLARED: dict[str, dict[str, Any]] = {
         "seed": 0,
         "reason": False,
         "most_tokens": 8,
+        "budget": None,
     },
-    "voc": {**COMMON, "argument_tokens": 8, "check_tokens": 6},
+    "voc": {**COMMON, "argument_tokens": 8, "check_tokens": 6, "budget": None},
     "propositions": COMMON,
     "progressive": {**SHOWN, "earlier": "own", "normalise": "none"},
-    "explain": {**COMMON, "options": "shown", "most_tokens": 12},
+    "explain": {**COMMON, "options": "shown", "most_tokens": 12, "budget": None},
 }
 
 

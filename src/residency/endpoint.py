@@ -125,8 +125,10 @@ def most(endpoint: Endpoint, request: Request) -> Cost:
 
 
 def _most_prompt(request: Request) -> int:
-    text = len(request.system.encode()) + len(request.user.encode())
-    return text + (len(json.dumps(request.schema)) if request.schema else 0) + FRAME
+    texts = [request.system, request.user, *(each for turn in request.earlier for each in turn)]
+    told = json.dumps(request.schema) if request.schema else ""
+    frames = FRAME * (1 + len(request.earlier))
+    return sum(len(each.encode()) for each in texts) + len(told) + frames
 
 
 def answered(
@@ -641,6 +643,9 @@ def _sent(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     elif schema:
         system = f"{system}\n\n{INSTEAD}\n{json.dumps(schema)}".strip()
     turns = [{"role": "system", "content": system}] if system else []
+    for asked, said in request.earlier:
+        turns.append({"role": "user", "content": asked})
+        turns.append({"role": "assistant", "content": said})
     sent["messages"] = [*turns, {"role": "user", "content": request.user}]
     return sent
 

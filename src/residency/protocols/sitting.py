@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Annotated, Any, Literal
@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from residency import prompts
+from residency.answers import Refused, Reply, Request
+from residency.asked import Spend
 from residency.likelihoods import loglikelihoods
 from residency.records import Question
 from residency.section import Complaint, Section, Seed
@@ -49,6 +51,11 @@ Normalise = Annotated[
 ]
 Most = Annotated[int, Field(ge=1, description="Tokens of a generated text.")]
 
+Budget = Annotated[
+    Spend | None,
+    Field(description="What each served model may cost, or it has no score; null for anything."),
+]
+
 
 class FewShot(Section):
     """Examples put before each question: questions of the exam's train split, with answers."""
@@ -62,15 +69,20 @@ Shots = Annotated[
 ]
 
 
+Ask = Callable[[Sequence[Request], Sequence[str]], list[Reply | Refused]]
+"""Gives the replies to requests, each about a question."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sitting:
     """A model that sits an exam, and what all its prompts have in common."""
 
-    network: Any
-    tokenizer: Any
+    network: Any  # None where the model is served
+    tokenizer: Any  # likewise
     system: str | None
     template: bool
     examples: tuple[tuple[str, str], ...] = ()
+    ask: Ask | None = None  # how a served model is asked
 
 
 def agreed(of: str, options: str, template: bool, system: str | None) -> None:
