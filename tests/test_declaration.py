@@ -54,6 +54,7 @@ SERVED = {
     "price": {"currency": "USD", "prompt": 2.5, "reply": 10.0},
     "format": "schema",
     "limit": "max_tokens",
+    "temperature": "told",
 }
 
 
@@ -471,6 +472,7 @@ WRITER = {
 ENDPOINT = {
     "url": "http://127.0.0.1:1/v1", "model": "m", "key": None, "price": None, "format": "schema",
     "limit": "max_tokens",
+    "temperature": "told",
 }  # fmt: skip
 USD = {"currency": "USD", "prompt": 1.0, "reply": 1.0}
 

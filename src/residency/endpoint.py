@@ -116,7 +116,8 @@ def _number(name: str, without: int, most: int) -> int:
 def identity(endpoint: Endpoint) -> str:
     """What of an endpoint shapes its replies: neither the key nor the price."""
     told = {"url": endpoint.url, "model": endpoint.model}
-    return identified(told | {"format": endpoint.format, "limit": endpoint.limit})
+    told |= {"format": endpoint.format, "limit": endpoint.limit}
+    return identified(told | ({"temperature": "own"} if endpoint.temperature == "own" else {}))
 
 
 def most(endpoint: Endpoint, request: Request) -> Cost:
@@ -582,6 +583,8 @@ class _Asking:
             )
         if re.search(r"max_(completion_)?tokens", words):
             return f"; if it does not know `limit: {self.endpoint.limit}`, declare the other"
+        if "temperature" in words and self.endpoint.temperature == "told":
+            return "; if it insists on its own temperature, declare `temperature: own`"
         return ""
 
     def _go_on(self) -> str:
@@ -633,7 +636,7 @@ def _sent(endpoint: Endpoint, request: Request) -> dict[str, Any]:
         "seed": request.seed,
         endpoint.limit: request.max_tokens,
     }
-    if request.temperature is not None:
+    if request.temperature is not None and endpoint.temperature == "told":
         sent["temperature"] = request.temperature
     if schema and endpoint.format == "schema":
         told = {"name": "reply", "strict": True, "schema": schema}
