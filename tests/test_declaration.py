@@ -106,7 +106,8 @@ LIKELIHOOD = "evaluations.ward.models: 'teacher' is a served model, which tells 
             {"evaluations.ward.models": ["smollm2", "teacher"]},
             [
                 f"{LIKELIHOOD}, and likelihood needs them; expected one of generate, "
-                "self_consistency, voc, explain in evaluations.ward.protocol.kind"
+                "self_consistency, voc, explain in evaluations.ward.protocol.kind, or permuted, "
+                "propositions, progressive with by: generation"
             ],
         ),
         (

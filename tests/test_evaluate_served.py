@@ -11,10 +11,10 @@ import pytest
 from authors import schema_of
 from served import Response, Served, canned, completion, proxy, stub
 from test_evaluate import ASKED, question
-from test_protocols import SINGLE, declared
+from test_protocols import CASE, SINGLE, declared
 from test_write_model import PRICE, served
 
-from residency.evaluate import WRITTEN, evaluate
+from residency.evaluate import EITHER, PROTOCOLS, WRITTEN, evaluate
 from residency.files import read_json, read_rows, write_rows
 from residency.records import Question
 from residency.section import Complaint
@@ -64,23 +64,30 @@ def users(server: Served) -> list[str]:
     return [body["messages"][-1]["content"] for body in server.asked]
 
 
-@pytest.mark.parametrize("kind", WRITTEN)
+def writing(kind: str) -> Any:
+    """A protocol of that kind that only needs what a model writes."""
+    return declared(kind, **({"by": "generation"} if kind in EITHER else {}))
+
+
+@pytest.mark.parametrize("kind", [*WRITTEN, *EITHER])
 def test_bytes_do_not_depend_on_how_it_is_asked_and_nothing_is_asked_twice(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stub() as server:
         monkeypatch.setenv("RESIDENCY_CONCURRENCY", "1")
-        one = sat(declared(kind), server.url)
+        questions = CASE if kind == "progressive" else SINGLE[:3]
+        one = sat(writing(kind), server.url, questions)
         asked = len(server.asked)
-        again = sat(declared(kind), server.url)
+        again = sat(writing(kind), server.url, questions)
         assert len(server.asked) == asked == one.scores["asked"]["requests"]
         monkeypatch.setenv("RESIDENCY_CONCURRENCY", "8")
         monkeypatch.setenv("RESIDENCY_WORK", "elsewhere")
-        with proxy(server.url, seed=3) as faulty:
-            many = sat(declared(kind), faulty.url)
+        with proxy(server.url, seed=3, faults={"delay": 0.3, "limit": 0.1}) as faulty:
+            many = sat(writing(kind), faulty.url, questions)
     assert again.bytes == one.bytes
     assert many.bytes["predictions.jsonl"] == one.bytes["predictions.jsonl"]
-    assert [row["id"] for row in one.rows] == [each.id for each in SINGLE]
+    assert [row["id"] for row in one.rows] == [each.id for each in questions]
+    assert set(PROTOCOLS) - {*WRITTEN, *EITHER} == {"likelihood"}
     assert [row["about"] for row in many.replies] == [row["about"] for row in one.replies]
     assert one.scores["protocol"] == {"kind": kind, "version": 1}
     assert one.scores["asked"]["models"] == ["teacher-stub"]
@@ -170,9 +177,9 @@ def test_a_refused_question_is_wrong_and_told_with_its_reason() -> None:
             return right(body)
         return Response(body={"error": {"message": "not about hearts"}}, status=400)
 
-    for kind in WRITTEN:
+    for kind in (*WRITTEN, "permuted", "propositions"):
         with stub(answer) as server:
-            found = sat(declared(kind), server.url)
+            found = sat(writing(kind), server.url)
         assert found.rows[0]["refused"] == "request refused"
         assert not found.rows[0]["correct"] or kind == "voc"  # which goes on with what it has
         assert "refused" not in found.rows[1]

@@ -28,13 +28,13 @@ from project import REPOSITORY
 from ruamel.yaml import YAML
 from served import FAULTS, proxy
 from test_evaluate import ASKED
-from test_evaluate_served import sat
-from test_protocols import SINGLE, declared
+from test_evaluate_served import sat, writing
+from test_protocols import CASE, SINGLE, declared
 from test_write import KNOWN
 from test_write_model import WRITER, Written, served
 
 from residency.clean import Corpus, clean
-from residency.evaluate import WRITTEN
+from residency.evaluate import EITHER, WRITTEN
 from residency.files import write_rows
 from residency.ingest import Source, ingest
 from residency.passages import passages
@@ -221,12 +221,12 @@ def test_every_written_protocol_is_sat_by_a_real_model_and_paid_for_once(
     monkeypatch.delenv("RESIDENCY_WORK", raising=False)
     monkeypatch.chdir(tmp_path)
     constrained = declared("generate", answer="constrained")
-    protocols = [constrained, *(declared(kind) for kind in WRITTEN)]
+    protocols = [constrained, *map(writing, (*WRITTEN, *EITHER))]
+    asked = {"voc": SINGLE, "permuted": SINGLE[:2], "progressive": CASE}
     upstream = f"http://127.0.0.1:{server.port}/v1"
     with proxy(upstream, seed=2, faults=FAULTS) as network:
         found = [
-            sat(each, network.url, SINGLE if each.kind == "voc" else ASKED, form="object")
-            for each in protocols
+            sat(each, network.url, asked.get(each.kind, ASKED), form="object") for each in protocols
         ]
         before = network.faults.total()
         again = sat(constrained, network.url, ASKED, form="object")

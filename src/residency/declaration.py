@@ -27,7 +27,7 @@ from residency.adopt import LocalWeights, Weights
 from residency.author import ModelWriter
 from residency.clean import Corpus
 from residency.decontaminate import Decontaminate
-from residency.evaluate import PROTOCOLS, WRITTEN, Protocol
+from residency.evaluate import EITHER, PROTOCOLS, WRITTEN, Protocol
 from residency.examine import Exam, kinds
 from residency.extend import Tokenizer
 from residency.fertility import Fertility
@@ -318,11 +318,13 @@ def _unwritten(declaration: Declaration) -> Iterator[str]:
                 place = f"evaluations.{name}.protocol.budget"
                 yield f"{place}: bounds nothing, none of its models is served; set it to null"
             continue
-        if protocol.kind not in WRITTEN:
+        if protocol.kind not in WRITTEN and getattr(protocol, "by", None) != "generation":
             yield (
                 f"evaluations.{name}.models: {served[0]!r} is a served model, which tells no "
                 f"likelihoods, and {protocol.kind} needs them; expected one of "
-                f"{', '.join(WRITTEN)} in evaluations.{name}.protocol.kind, or models that are here"
+                f"{', '.join(WRITTEN)} in evaluations.{name}.protocol.kind, or "
+                f"{', '.join(EITHER)} with "
+                "by: generation, or models that are here"
             )
         if not protocol.template:
             yield (

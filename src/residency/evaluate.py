@@ -50,7 +50,10 @@ PROTOCOLS: dict[str, ModuleType] = {
 }
 
 WRITTEN = ("generate", "self_consistency", "voc", "explain")
-"""The protocols that need nothing of a model but what it writes, as of a served one."""
+"""The protocols that need nothing of a model but what it writes."""
+
+EITHER = ("permuted", "propositions", "progressive")
+"""Those that say `by`: likelihood or generation."""
 
 Protocol = Annotated[
     Annotated[
@@ -83,7 +86,7 @@ def evaluate(
     asks = PROTOCOLS[protocol.kind]
     asked = asked_of(protocol, exam)
     examples = examples_of(protocol, shown)
-    spend = getattr(protocol, "budget", None)  # only protocols of WRITTEN have one
+    spend = getattr(protocol, "budget", None)  # likelihood has none
     bought = Asked(budget(spend)) if served.endpoint(model) else None
     sitting = _seated(protocol, model, examples, bought)
     answered = list(zip(asked, asks.sit(protocol, sitting, asked), strict=True))

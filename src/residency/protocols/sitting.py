@@ -49,6 +49,13 @@ Normalise = Annotated[
     Literal["none", "tokens", "characters"],
     Field(description="What a candidate's log-likelihood is divided by."),
 ]
+By = Annotated[
+    Literal["likelihood", "generation"],
+    Field(
+        description="Whether the likeliest of the allowed answers counts, or the one the model "
+        "writes, which may be none but these; a served model can only write."
+    ),
+]
 Most = Annotated[int, Field(ge=1, description="Tokens of a generated text.")]
 
 Budget = Annotated[
@@ -91,6 +98,12 @@ def agreed(of: str, options: str, template: bool, system: str | None) -> None:
         raise ValueError("options: shown where letters are answered, found hidden")
     if not template and system:
         raise ValueError("system: null or empty where template is false: there is no system turn")
+
+
+def divided(by: str, normalise: str) -> None:
+    """For validators: what is divided is a likelihood."""
+    if by == "generation" and normalise != "none":
+        raise ValueError(f"normalise: none where by is generation, found {normalise}")
 
 
 def put(sitting: Sitting, user: str, earlier: Sequence[tuple[str, str]] = ()) -> list[int]:

@@ -42,8 +42,8 @@ def write(
 ) -> list[str]:
     """What the model says to each, without white space around it.
 
-    `allowed`: for each, the answers of which it must be one. Empty where a served model refuses,
-    or says none of them.
+    `most`: tokens of a free text; `allowed`: for each, the answers of which it must be one. Empty
+    where a served model refuses, or says none of them.
     """
     bounds = allowed or [()] * len(texts)
     if sitting.ask is None:
