@@ -124,7 +124,7 @@ def test_by_generation_the_answer_is_what_was_written_and_always_one_that_is_all
     assert "calibration_error" not in scores.get("propositions", {})
 
 
-def test_of_a_single_answer_question_one_proposition_alone_may_be_written_to_be_true() -> None:
+def test_of_a_single_answer_question_one_proposition_alone_may_be_written_as_true() -> None:
     from residency.protocols.propositions import ticked
 
     def judged(*said: str) -> list[dict[str, Any]]:
@@ -133,7 +133,8 @@ def test_of_a_single_answer_question_one_proposition_alone_may_be_written_to_be_
     assert ticked(question(0), judged("False", "True", "False")) == (1,)
     assert ticked(question(0), judged("True", "True", "False")) is None
     assert ticked(question(0), judged("False", "", "False")) is None
-    assert ticked(several(0), judged("True", "", "True")) == (0, 2)
+    assert ticked(several(0), judged("True", "", "True")) is None
+    assert ticked(several(0), judged("True", "False", "True")) == (0, 2)
     assert ticked(several(0), judged("False", "False")) == ()
 
 

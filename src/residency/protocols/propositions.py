@@ -97,13 +97,17 @@ def held(row: dict[str, Any]) -> bool:
 
 
 def ticked(question: Question, rows: Sequence[dict[str, Any]]) -> tuple[int, ...] | None:
-    """The propositions held to be true; None of a single-answer question where that is not one."""
+    """The propositions held to be true.
+
+    None where one was not judged, and of a single-answer question where not just one is true.
+    """
+    alone = (question.form or question.kind) in ("single", "judgement")
     if "said" in rows[0]:
         true = tuple(row["option"] for row in rows if held(row))
-        alone = (question.form or question.kind) in ("single", "judgement")
-        return None if alone and len(true) != 1 else true
+        unread = any(not row["said"] for row in rows) or (alone and len(true) != 1)
+        return None if unread else true
     leads = [row["true"] - row["false"] for row in rows]
-    if (question.form or question.kind) in ("single", "judgement"):
+    if alone:
         return (leads.index(max(leads)),)
     return tuple(index for index, lead in enumerate(leads) if lead > 0)
 

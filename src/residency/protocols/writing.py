@@ -63,7 +63,8 @@ def _request(sitting: Sitting, text: Text, answers: Sequence[str], most: int) ->
             "required": ["answer"],
             "additionalProperties": False,
         }
-        most = max(len(json.dumps({"answer": each})) for each in answers) + SPACE
+        longest = max(len(json.dumps({"answer": each})) for each in answers)
+        most = max(most, longest + SPACE)
     return Request(
         system=sitting.system or "",
         user=text.user,
