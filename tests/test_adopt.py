@@ -216,6 +216,7 @@ def test_a_served_model_is_adopted_without_asking_it(out: Path) -> None:
         price=Price(currency="USD", prompt=2.5, reply=10.0),
         format="schema",
         limit="max_tokens",
+        temperature="told",
     )
     adopt(endpoint, out)
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "endpoint.json"]

@@ -127,7 +127,7 @@ def _sized(weights: HubWeights, found: int) -> None:
 
 def _served(endpoint: Endpoint, out: Path) -> None:
     write_endpoint(endpoint, out)
-    what = "A model that others run; it writes and judges questions, and has no weights here."
+    what = "A model that others run; it writes, judges and answers, and has no weights here."
     facts = [(key, "none" if value is None else value) for key, value in _told(endpoint)]
     write_card(out, {}, "A served model", [what, table(("what", "value"), facts)])
 
