@@ -107,6 +107,7 @@ def asked(tokenizer, path: Path, adapter: dict, place: Path, count: int) -> list
             "path": str(path),
             "language": "en",
             "licence": "as published",
+            "homepage": None,
             "adapter": adapter,
             "split": {"whole": "test"},
         }
