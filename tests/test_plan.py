@@ -12,6 +12,7 @@ from residency import declaration, freshness, graph
 from residency.author import ModelWriter
 from residency.commands import project as folder
 from residency.commands import takes
+from residency.declaration import Served
 from residency.files import write_json
 from residency.judge import Verify
 
@@ -180,6 +181,22 @@ def test_answers_never_given_here_take_what_others_did_or_the_stated_rate(
     write_json(write.out / "counts.json", {"asked": {"money": 1.25}})
     found = takes.reckoned(write, declared, None, rates)
     assert found.money == takes.Amount(value=1.25, source="as it cost when it last ran")
+    served = Served.model_validate(
+        {
+            "endpoint": {
+                "url": "http://127.0.0.1:1/v1", "model": "m", "key": None, "price": None,
+                "format": "schema", "limit": "max_tokens", "temperature": "own",
+            }
+        }
+    )  # fmt: skip
+    declared = declared.model_copy(update={"models": declared.models | {"smollm2": served}})
+    sit.out.mkdir(parents=True)
+    write_json(sit.out / "scores.json", {"asked": {"money": 0.5}})
+    found = takes.reckoned(sit, declared, None, rates)
+    assert (found.gpu_hours, found.money) == (
+        None,
+        takes.Amount(value=0.5, source="as it cost when it last ran"),
+    )
 
 
 def test_a_run_that_only_restored_is_no_measure(

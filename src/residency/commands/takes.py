@@ -110,10 +110,15 @@ def _on_gpu(stage: Stage, declaration: Declaration) -> bool:
     """Whether a model runs here: rules write without one, and others run a served one."""
     from residency.declaration import Served
 
-    if stage.step != "write":
-        return stage.step in ("train", "evaluate")
-    models = declaration.questions[stage.out.name].models
-    return any(not isinstance(declaration.models[each], Served) for each in models)
+    models = [declaration.models[each] for each in _models(stage, declaration)]
+    return stage.step == "train" or any(not isinstance(each, Served) for each in models)
+
+
+def _models(stage: Stage, declaration: Declaration) -> list[str]:
+    """The models that answer, of evaluations and written questions."""
+    if stage.step == "evaluate":
+        return [stage.out.name.partition("-")[0]]  # resident-50 is resident on its way
+    return declaration.questions[stage.out.name].models if stage.step == "write" else []
 
 
 def _recorded(stage: Stage) -> tuple[float, float]:
@@ -208,10 +213,11 @@ def _paced(stage: Stage, declaration: Declaration, rates: Rates) -> tuple[float,
 
 def _who(stage: Stage, declaration: Declaration) -> tuple[str, ...]:
     """Who answers, and how: what makes two stages alike in pace."""
+    models = _models(stage, declaration)
     if stage.step == "write":
-        return tuple(declaration.questions[stage.out.name].models)
+        return tuple(models)
     evaluation = declaration.evaluations[stage.out.parent.name]
-    return stage.out.name, evaluation.protocol.kind
+    return *models, evaluation.protocol.kind
 
 
 def _asked(stage: Stage, declaration: Declaration) -> float:
@@ -254,12 +260,13 @@ def _size(stage: Stage, declaration: Declaration) -> Amount | None:
 def _money(
     stage: Stage, declaration: Declaration, gpu_hours: float, core_hours: float, rates: Rates
 ) -> Amount | None:
-    """Money at stated prices; for questions that a paid model writes at most their budget."""
-    paid = _budget(declaration.at(stage.section)) if stage.step == "write" else None
-    if paid is not None:
-        return Amount(value=paid, source="at most, the declared budget")
-    if stage.step == "write" and (spent := _spent(stage)):
-        return Amount(value=spent, source="as it cost when it last ran")
+    """Money at stated prices; for what models answer that are paid at most its budget."""
+    by_others = stage.step == "evaluate" and not _on_gpu(stage, declaration)
+    if by_others or stage.step == "write":
+        if (paid := _budget(declaration.at(stage.section))) is not None:
+            return Amount(value=paid, source="at most, the declared budget")
+        if spent := _spent(stage):
+            return Amount(value=spent, source="as it cost when it last ran")
     if gpu_hours and rates.gpu_hour:
         return Amount(value=gpu_hours * rates.gpu_hour, source="at the stated price of a GPU-hour")
     if core_hours and rates.core_hour and not gpu_hours:
@@ -269,17 +276,17 @@ def _money(
 
 
 def _spent(stage: Stage) -> float | None:
-    """What the questions that are there cost, in the currency of their models."""
+    """What the answers or questions that are there cost, in the currency of their models."""
     from residency.files import read_json
 
-    path = stage.out / "counts.json"
+    path = stage.out / ("counts.json" if stage.step == "write" else "scores.json")
     told = read_json(path).get("asked") if path.is_file() else None
     money: float | None = (told or {}).get("money")
     return money
 
 
-def _budget(questions: dict[str, Any]) -> float | None:
-    money: float | None = (questions.get("budget") or {}).get("money")
+def _budget(section: dict[str, Any]) -> float | None:
+    money: float | None = (section.get("budget") or {}).get("money")
     return money
 
 
