@@ -248,3 +248,29 @@ def test_differences_are_told_leaf_by_leaf() -> None:
         ("x.e", folder.ABSENT, True),
     ]
     assert list(folder.differences("x", 1, 1.0)) == [("x", 1, 1.0)]
+
+
+def test_a_plan_needs_no_raw_files_and_reckons_by_flop(
+    mine: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.change("sources.primer.homepage", "https://example.org/books")
+    weights = {"hub": "nobody/nothing", "revision": "0" * 40, "parameters": 1e9}
+    params = mine.params()
+    params["models"]["giant"] = {"weights": weights}
+    params["models"]["tuned"] = params["models"]["resident"] | {"from": "giant"}
+    steps = {"epochs": None, "steps": 1000, "batch_tokens": 36000}
+    params["models"]["tuned"]["train"] = params["models"]["tuned"]["train"] | steps
+    mine.declare(params)
+    primer = mine.params()["sources"]["primer"]["path"]
+    shutil.rmtree(mine.root / primer)
+    command = ["plan", "--gpu", "a100", "--gpus", "2", "--utilisation", "0.5", "--gpu-hour", "3"]
+    done = typed(capsys, *command)
+    assert f"  {primer} (sources.primer.path): had from https://example.org/books\n" in done.out
+    told = sections(done.out)["train-tuned"]
+    hours = 6 * 1e9 * 36e6 / (0.5 * 312e12) / 3600  # of one GPU
+    assert "at the stated share of the GPU's peak" in told
+    assert f"{hours:.3g} GPU-hours" in told
+    assert f"{3 * hours:,.2f} in money" in told
+    assert "4 GB on disk (float32, by its parameters)" in told
+    assert typed(capsys, "plan", "--gpu", "a100").status == 1
+    assert typed(capsys, "plan", "--gpu", "a100", "--utilisation", "2").status == 1

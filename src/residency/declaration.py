@@ -206,7 +206,7 @@ def _worded(error: Any) -> str:
 
 def _raw_problems(declaration: Declaration, root: Path) -> Iterator[str]:
     """Raw files that are not there, or that a step would write over."""
-    for place, path in _raw_paths(declaration):
+    for place, path in raw_paths(declaration):
         inside = (root / path).resolve()
         if inside.is_relative_to((root / "build").resolve()):
             yield f"{place}: {path!r} lies in build/, which the steps write; keep raw files outside"
@@ -415,7 +415,8 @@ def _unmeasured(place: str, model: Trained) -> Iterator[str]:
         )
 
 
-def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+def raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+    """What the user brings: place in the declaration, and path."""
     for name, source in declaration.sources.items():
         if not is_url(source.path):
             yield f"sources.{name}.path", source.path

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 RUNS, LOGS = Path("benchmarks/runs"), Path("logs")
 HOUR = 3600
 MOST_NAMES = 6
+FLOP = {"full": 6, "lora": 4, "qlora": 4}
+"""Of a parameter and token: forward 2, backward 2 for what is passed on and 2 for what is learned
+(Chowdhery et al. 2022, arXiv 2204.02311, appendix B, without its term of attention)."""
 COMPUTED = "Running stage"
 """What DVC says where it runs a stage, rather than restore it: such a run's time is no measure."""
 
@@ -41,6 +44,7 @@ class Rates:
     core_hour: float | None = None
     tokens_per_second: float | None = None
     answers_per_second: float | None = None
+    flops: float | None = None  # that training reaches on one GPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ def reckoned(stage: Stage, declaration: Declaration, was: Record | None, rates: 
             seconds, cpu = seconds * factor, cpu * factor
             source = f"scaled from its record by tokens, times {factor:.3g}"
         if not seconds and planned:
-            seconds, source = _never_run(declaration, planned.value, rates)
+            seconds, source = _never_run(declaration, model, planned.value, rates)
             cpu = seconds * rates.cores
     elif not seconds and stage.step in ("evaluate", "write"):
         seconds, cpu, source = _beside(stage) if stage.step == "evaluate" else (0.0, 0.0, "")
@@ -165,18 +169,39 @@ def _tokens(declaration: Declaration, model: str) -> Amount | None:
     return None
 
 
-def _never_run(declaration: Declaration, tokens: float, rates: Rates) -> tuple[float, str]:
-    """Seconds of a training without a record: at the stated rate, or at another training's."""
+def _never_run(
+    declaration: Declaration, model: str, tokens: float, rates: Rates
+) -> tuple[float, str]:
+    """Seconds of a training without a record: at a stated rate, or at another training's."""
+    from residency.declaration import Trained
     from residency.graph import stages
 
     if rates.tokens_per_second:
         return tokens / rates.tokens_per_second, "at the stated tokens per second"
+    made, parameters = declaration.models[model], _parameters(declaration, model)
+    if rates.flops and parameters and isinstance(made, Trained):
+        flop = FLOP[made.train.method] * parameters * tokens
+        return flop / rates.flops / max(1, rates.gpus), "at the stated share of the GPU's peak"
     for stage in stages(declaration):
         old = _training(stage.out.name) if stage.step == "train" else None
         seconds, _ = _recorded(stage)
         if old and seconds:
             return tokens * seconds / max(1, old["tokens"]), f"at the speed of {stage.name}"
     return 0.0, ""
+
+
+def _parameters(declaration: Declaration, model: str) -> float | None:
+    """How many parameters a model has, as the one it comes from was trained or is said to."""
+    from residency.adopt import HubWeights
+    from residency.declaration import Adopted, Trained
+
+    while isinstance(made := declaration.models[model], Trained):
+        if old := _training(model):
+            return float(old["parameters"])
+        model = made.parent
+    if isinstance(made, Adopted) and isinstance(made.weights, HubWeights):
+        return made.weights.parameters
+    return None
 
 
 def _beside(stage: Stage) -> tuple[float, float, str]:
@@ -254,7 +279,8 @@ def _size(stage: Stage, declaration: Declaration) -> Amount | None:
             if found := records.get(f"{step}-{model.parent}"):
                 return Amount(value=found.made.bytes, source=f"as {model.parent}")
         model = declaration.models[model.parent]
-    return None
+    parameters = _parameters(declaration, stage.out.name)
+    return Amount(value=4 * parameters, source="float32, by its parameters") if parameters else None
 
 
 def _money(
