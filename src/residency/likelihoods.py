@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,37 +49,55 @@ class Row:
 
 
 def loglikelihoods(
-    network: Any, asked: Sequence[Asked], batch: int | None = None
+    network: Any,
+    asked: Sequence[Asked],
+    batch: int | None = None,
+    seconds: list[float] | None = None,
 ) -> list[list[float]]:
     """Log-probability in nats of each reply, all of its tokens, after its prompt.
 
     `batch`: how many tokens run at once, else what the device takes; it changes nothing but time
-    and memory (and rounding, in the sixth digit). Prompts and replies must not be empty.
+    and memory (and rounding, in the sixth digit). Prompts and replies must not be empty. `seconds`:
+    is given what each took, its share by tokens of what ran with it.
     """
+    clock = [0.0] * len(asked) if seconds is None else seconds
+    clock[:] = [0.0] * len(asked)
     if not asked:
         return []
-    common = _common([prompt for prompt, _ in asked])
+    common = shared_start([prompt for prompt, _ in asked])
     rows = [
         row
         for number, (prompt, replies) in enumerate(asked)
         for row in _rows(number, tuple(prompt[common:]), replies)
     ]
-    rows.sort(key=lambda row: (-len(row.prompt) - len(row.tokens), row.question))
+    rows.sort(key=lambda row: (-_length(row), row.question))
     found: list[list[float]] = [[0.0] * len(replies) for _, replies in asked]
     import torch
 
     with torch.inference_mode():
         cache = _prefill(network, asked[0][0][:common]) if common else None
         if not _agree(network, asked, rows[0], cache, common):
-            return [plainly(network, prompt, replies) for prompt, replies in asked]
+            for number, (prompt, replies) in enumerate(asked):
+                began = time.perf_counter()
+                found[number] = plainly(network, prompt, replies)
+                clock[number] = time.perf_counter() - began
+            return found
         for some in _batches(rows, batch or BATCH[network.device.type], common):
-            for row, sums in zip(some, _scored(network, some, cache, common), strict=True):
+            began = time.perf_counter()
+            scored = _scored(network, some, cache, common)
+            each = (time.perf_counter() - began) / sum(map(_length, some))
+            for row, sums in zip(some, scored, strict=True):
+                clock[row.question] += each * _length(row)
                 for (reply, _), value in zip(row.wanted, sums, strict=True):
                     found[row.question][reply] = value
     return found
 
 
-def _common(prompts: Sequence[Sequence[int]]) -> int:
+def _length(row: Row) -> int:
+    return len(row.prompt) + len(row.tokens)
+
+
+def shared_start(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, leaving each at least its last."""
     first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
     pairs = enumerate(zip(first, last, strict=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from residency import prompts
+from residency import prompts, times
 from residency.generation import Task, generate
 from residency.protocols import sitting as shared
 from residency.protocols.sitting import Sitting
@@ -55,7 +55,12 @@ def write(
     if sitting.tokenizer.eos_token_id is not None:
         stops.add(sitting.tokenizer.eos_token_id)
     until = (NEXT,) if plain else ()
-    written = generate(sitting.network, sitting.tokenizer, tasks, stops=stops, until=until)
+    seconds: list[float] = []
+    written = generate(
+        sitting.network, sitting.tokenizer, tasks, stops=stops, until=until, seconds=seconds
+    )
+    tokens = [len(task.prompt) + len(ids) for task, ids in zip(tasks, written, strict=True)]
+    times.spent([text.id for text in texts], seconds, tokens)
     said = []
     for ids, bound in zip(written, meant, strict=True):
         if bound:
