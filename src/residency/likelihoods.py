@@ -32,7 +32,7 @@ from residency.bestfit import best_fit
 
 BRANCHES = 512  # tokens of a row's tree; more replies are put into further rows of the question
 SUMMED = 256  # distributions over the vocabulary that are summed up at once
-LINE = 512  # tokens of a line, if no row is longer: short ones are padded, long ones attend slowly
+LINE = 384  # tokens of a line, if no row is longer: short ones are padded, long ones attend slowly
 BATCH = {"cpu": 1024, "cuda": 32768}
 """Tokens that run at once, padding and what is common included."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.25}

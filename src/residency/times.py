@@ -167,7 +167,7 @@ def _cpu_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in map(resource.getrusage, kinds))
 
 
-def rapl(folder: Path = RAPL) -> dict[str, tuple[int, int]]:
+def rapl() -> dict[str, tuple[int, int]]:
     """Microjoules of each processor package so far, and where its counter begins again at 0.
 
     Packages alone (intel-rapl:0, also AMD's): what stands below one is part of it. None of them
@@ -175,7 +175,7 @@ def rapl(folder: Path = RAPL) -> dict[str, tuple[int, int]]:
     """
     found = {}
     try:
-        for zone in sorted(folder.glob("intel-rapl:*")):
+        for zone in sorted(RAPL.glob("intel-rapl:*")):
             if zone.name.count(":") == 1 and "package" in (zone / "name").read_text():
                 now, most = (int((zone / each).read_text()) for each in COUNTER)
                 found[zone.name] = now, most
