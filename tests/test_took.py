@@ -33,7 +33,8 @@ def test_each_step_that_ran_here_is_told_and_what_is_not_known_is_named(
     measured(FINALS)
     measured(Path("build/models/resident"))
     done = typed(capsys, "took", "--core-hour", "3600")
-    lines = {line.split("  ")[0]: line.split()[1:] for line in done.out.splitlines() if line}
+    table, _, rest = done.out.partition("\n\n")
+    lines = {line.split("  ")[0]: line.split()[1:] for line in table.splitlines()}
     questions = len(list(read_rows(FINALS / "predictions.jsonl")))
     assert done.status == 0
     assert "1,000" in lines["train-resident"]
@@ -42,6 +43,7 @@ def test_each_step_that_ran_here_is_told_and_what_is_not_known_is_named(
     known = [times.took(out) for out in (FINALS, Path("build/models/resident"))]
     spent = sum(each.cpu_seconds for each in known if each)
     assert float(lines["all that is known"][-1].replace(",", "")) == pytest.approx(spent, abs=0.01)
+    assert rest.splitlines()[1].split()[:2] == ["evaluate-finals-resident", f"{questions}"]
     assert "could not be read" in done.out
     assert "No time is kept of" in done.out
     assert "clean-textbook" in done.out.partition("No time is kept of")[2]
@@ -66,8 +68,9 @@ def test_the_questions_of_an_evaluation_are_told_the_slowest_first(
 
 @pytest.mark.usefixtures("mine")
 def test_the_report_stays_as_it_is_and_a_copy_has_the_times(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("RESIDENCY_WORK", raising=False)
     before = times.digest(Path("build/report"))
     measured(FINALS)
     took.beside(Path("build/report"))
