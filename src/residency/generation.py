@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from residency.likelihoods import shared_start
+from residency.room import room
 
 ROWS = {"cpu": 32, "cuda": 256}
 TOKENS = {"cpu": 16384, "cuda": 262144}
@@ -133,7 +134,7 @@ def _write(
         logits = _next(network, torch.tensor(last, device=network.device)[:, None], seen, cache)
 
 
-def _read(network: Any, prompts: Sequence[tuple[int, ...]], room: int) -> tuple[Any, Any, Any]:
+def _read(network: Any, prompts: Sequence[tuple[int, ...]], more: int) -> tuple[Any, Any, Any]:
     """Keys and values of some prompts, which of them are no padding, and the logits that follow.
 
     Where every layer keeps all keys and values, what all prompts begin with is read once and the
@@ -142,8 +143,6 @@ def _read(network: Any, prompts: Sequence[tuple[int, ...]], room: int) -> tuple[
     import torch
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
-
-    from residency.room import Room
 
     width, device = max(map(len, prompts)), network.device
     whole = DynamicCache(config=network.config)
@@ -165,9 +164,8 @@ def _read(network: Any, prompts: Sequence[tuple[int, ...]], room: int) -> tuple[
         logits.append(_next(network, ids, seen, part))
         parts.append(part)
         seens.append(torch.nn.functional.pad(seen, (width - seen.shape[1], 0)))
-    whole.layers = [
-        Room(each, width, room) for each in zip(*(p.layers for p in parts), strict=True)
-    ]
+    layers = zip(*(part.layers for part in parts), strict=True)
+    whole.layers = [room(layer, width, more) for layer in layers]
     return whole, torch.cat(seens), torch.cat(logits)
 
 

@@ -221,7 +221,7 @@ def _scored(
         shared = copy.deepcopy(cache)
         shared.batch_repeat_interleave(len(lines))
     pairs = [pair for row in steps for each in row for pair in each]
-    places, at = np.unique([place for place, _ in pairs], return_inverse=True)
+    places, index = np.unique([place for place, _ in pairs], return_inverse=True)
     with _foretelling(network, torch.from_numpy(places).to(device)):
         logits = network(
             torch.from_numpy(ids).to(device),
@@ -233,7 +233,7 @@ def _scored(
     if len(logits) > len(places):  # a network whose output layer is no module of its own
         logits = logits[torch.from_numpy(places).to(device)]
     totals = torch.cat([some.float().logsumexp(-1) for some in logits.split(SUMMED)])
-    after = torch.from_numpy(at).to(device)
+    after = torch.from_numpy(index).to(device)
     token = torch.tensor([token for _, token in pairs], device=device)
     each = iter((logits[after, token].float() - totals[after]).double().tolist())
     return [[sum(next(each) for _ in reply) for reply in row] for row in steps]

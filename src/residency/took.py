@@ -102,19 +102,15 @@ ABSENT = "–"
 
 def rows(found: Sequence[Spent]) -> list[list[str]]:
     """A line of words for each stage, under HEAD, and one for all that is known."""
-    lines = []
+    lines, numbers = [], []
     for each in found:
         took = each.took
         again = f" in {took.attempts} attempts" if took and took.attempts > 1 else ""
         seconds = (took.seconds, took.cpu_seconds) if took else (None, None)
-        numbers = [*seconds, *each.watt_hours, each.tokens, each.paid, each.price]
-        line = [each.stage, *_words(numbers)]
-        lines.append([line[0], line[1] + again, *line[2:]])
-    sums = [_sum(each.took and each.took.seconds for each in found)]
-    sums += [_sum(each.took and each.took.cpu_seconds for each in found)]
-    sums += [_sum(each.watt_hours[kind] for each in found) for kind in (0, 1)]
-    sums += [_sum(each.tokens for each in found)]
-    sums += [_sum(each.paid for each in found), _sum(each.price for each in found)]
+        numbers.append([*seconds, *each.watt_hours, each.tokens, each.paid, each.price])
+        time, *others = _words(numbers[-1])
+        lines.append([each.stage, time + again, *others])
+    sums = [_sum(column) for column in zip(*numbers, strict=True)]
     return [*lines, ["all that is known", *_words(sums)]]
 
 
@@ -175,7 +171,9 @@ def section(found: Sequence[Spent]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tables = [("What each step took", HEAD, rows(found))]
+    tables: list[tuple[str, Sequence[str], list[list[str]]]] = [
+        ("What each step took", HEAD, rows(found))
+    ]
     if lines := asked(found):
         tables.append(("What each question took", ASKED, lines))
     return environment.get_template("took.html.jinja").render(tables=tables, notes=notes(found))
