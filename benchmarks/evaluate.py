@@ -115,6 +115,7 @@ def asked(tokenizer, path: Path, adapter: dict, place: Path, count: int) -> list
             "path": str(path),
             "language": "en",
             "licence": "as published",
+            "homepage": None,
             "adapter": adapter,
             "split": {"whole": "test"},
         }

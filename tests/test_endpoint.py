@@ -53,6 +53,7 @@ def model(folder: Path, url: str, **other: Any) -> Path:
         "price": None,
         "format": "schema",
         "limit": "max_tokens",
+        "temperature": "told",
     }
     (folder / "model").mkdir(exist_ok=True)
     write_endpoint(Endpoint(**{**told, **other}), folder / "model")
@@ -118,6 +119,26 @@ def test_what_shapes_a_reply_is_sent_and_nothing_else(tmp_path: Path) -> None:
     assert "authorization" not in server.headers[0]
 
 
+def test_a_conversation_is_sent_in_its_turns_and_its_server_may_keep_its_temperature(
+    tmp_path: Path,
+) -> None:
+    asked = request(1, schema=None, earlier=(("Before?", "This."), ("And?", "That.")))
+    with stub() as server:
+        ask(model(tmp_path, server.url, temperature="own"), [asked], Budget())
+        ask(model(tmp_path, server.url), [asked], Budget())
+    own, told = server.asked
+    assert own["messages"] == [
+        {"role": "system", "content": "You write."},
+        {"role": "user", "content": "Before?"},
+        {"role": "assistant", "content": "This."},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": "That."},
+        {"role": "user", "content": "Passage 1"},
+    ]
+    assert own == {key: value for key, value in told.items() if key != "temperature"}
+    assert told["temperature"] == 0.0
+
+
 def test_servers_are_told_the_schema_in_the_declared_way(tmp_path: Path) -> None:
     with stub(lambda _: '```json\n{"a": 1}\n```') as server:
         ask(model(tmp_path, server.url, format="object"), [request(1)], Budget())
@@ -138,6 +159,7 @@ def test_servers_are_told_the_schema_in_the_declared_way(tmp_path: Path) -> None
         {"temperature": 0.1},
         {"max_tokens": 9},
         {"seed": 1},
+        {"earlier": (("x", "y"),)},
     ],
 )
 def test_another_request_is_another_key(other: dict[str, Any]) -> None:
@@ -338,6 +360,14 @@ def test_a_single_request_that_is_refused_is_told_apart(tmp_path: Path) -> None:
     assert answers[0].reason == "request refused"
     assert answers[0].detail == "400 Bad Request: flagged"
     assert alone == [answers[3]]
+
+
+def test_a_server_that_insists_on_its_temperature_is_told_how_to_be_declared(
+    tmp_path: Path,
+) -> None:
+    told = Response(body={"error": {"message": "temperature does not support 0"}}, status=400)
+    with stub(lambda _: told) as server, pytest.raises(Complaint, match="`temperature: own`"):
+        ask(model(tmp_path, server.url), [request(1)], Budget())
 
 
 @pytest.mark.parametrize("number", [1, 3, 40])

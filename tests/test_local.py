@@ -170,6 +170,12 @@ def test_a_template_without_a_system_turn_gets_it_before_the_users(
     assert isinstance(reply, Reply)
     assert isinstance(same, Reply)
     assert reply.prompt_tokens == same.prompt_tokens
+    before = replace(asked, earlier=(("Before?", "This."),))
+    moved = replace(before, system="", earlier=(("You write.\n\nBefore?", "This."),))
+    longer, alike = ask(tmp_path, [before, moved], Budget())
+    assert isinstance(longer, Reply)
+    assert isinstance(alike, Reply)
+    assert longer.prompt_tokens == alike.prompt_tokens > reply.prompt_tokens
 
 
 def test_a_users_text_cannot_end_its_own_turn(model: Path) -> None:

@@ -91,6 +91,7 @@ BY_KEY: dict[str, Any] = {
     "options": {"hidden": "shown"},
     "of": {"text": "letter"},
     "template": {True: False},
+    "homepage": {None: "https://example.org"},
     "few_shot": {None: {"count": 1, "seed": 0}},
     "explain": {False: True},
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
@@ -129,7 +130,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for place, value in leaves(params):
         key, dotted = place[-1], ".".join(place)
-        if key in ("options", "explain", "system") and value is None:
+        if key in ("options", "explain", "system", "template") and value is None:
             continue  # nothing is asked: takes another value together with the objective
         if key in FIXED or dotted in FIXED:
             continue
@@ -162,6 +163,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 f"models.{name}.pack.options": "hidden" if turned else None,
                 f"models.{name}.pack.explain": False if turned else None,
                 f"models.{name}.pack.system": "x" if turned else None,
+                f"models.{name}.pack.template": True if turned else None,
                 f"models.{name}.pack.data": {"boards": 1} if turned else {"textbook": 1},
             }
     return found
@@ -194,7 +196,7 @@ def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_p
         return [each for each in tasks if each]
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo"])
+    context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo", "parsed"])
     with (
         ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool,
         ThreadPoolExecutor(2) as threads,

@@ -520,6 +520,25 @@ def test_what_a_model_wrote_is_told_with_its_cost(tmp_path: Path) -> None:
     assert "3.1" not in section  # no seconds on the page
 
 
+def test_a_served_models_answers_are_told_with_their_cost(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    folder = inputs["evaluations"][0]
+    told = {
+        "requests": 60, "refused": 2, "prompt_tokens": 12000, "reply_tokens": 600, "money": 0.036,
+        "currency": "EUR", "money_per_question": 0.0006, "reasons": {"content filter": 2},
+        "models": ["large-2026<i>"],
+    }  # fmt: skip
+    write_json(folder / "scores.json", read_json(folder / "scores.json") | {"asked": told})
+    out = written(tmp_path, **inputs)
+    page = (out / "report.html").read_text()
+    (table,) = re.findall(r'aria-label="What served models cost on .*?</table>', page, re.DOTALL)
+    assert "large-2026&lt;i&gt;" in table
+    for each in ("content filter 2", "12,000", "0.036 EUR", "0.0006"):
+        assert each in table
+    found = read_json(out / "metrics.json")[folder.parent.name][folder.name]
+    assert (found["tokens"], found["money"]) == (12600, 0.036)
+
+
 def test_published_scores_stand_beside_ours_with_their_source() -> None:
     exam = PubMedQA(kind="pubmedqa", setting="reasoning-required", fold=None)
     found = published(exam, "test", 500)

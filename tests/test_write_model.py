@@ -59,7 +59,7 @@ def served(name: str, url: str, price: Any = None, format: str = "schema") -> Pa
     folder = Path("build/models", name)
     folder.mkdir(parents=True, exist_ok=True)
     values = {"url": url, "model": name, "key": None, "price": price, "format": format}
-    write_json(folder / "endpoint.json", values | {"limit": "max_tokens"})
+    write_json(folder / "endpoint.json", values | {"limit": "max_tokens", "temperature": "told"})
     return folder
 
 
@@ -530,7 +530,7 @@ def test_the_command_line_writes_what_is_declared(tmp_path: Path) -> None:
             write_rows(path, [shown] if split == "train" else [])
     with stub(author) as server:
         endpoint = {"url": server.url, "model": "m", "key": "SECRET_KEY", "price": PRICE}
-        endpoint |= {"format": "schema", "limit": "max_tokens"}
+        endpoint |= {"format": "schema", "limit": "max_tokens", "temperature": "told"}
         params["models"]["teacher"] = {"endpoint": endpoint}
         YAML().dump(params, tmp_path / "params.yaml")
         declared = declaration.load(tmp_path / "params.yaml")

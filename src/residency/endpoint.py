@@ -116,7 +116,8 @@ def _number(name: str, without: int, most: int) -> int:
 def identity(endpoint: Endpoint) -> str:
     """What of an endpoint shapes its replies: neither the key nor the price."""
     told = {"url": endpoint.url, "model": endpoint.model}
-    return identified(told | {"format": endpoint.format, "limit": endpoint.limit})
+    told |= {"format": endpoint.format, "limit": endpoint.limit}
+    return identified(told | ({"temperature": "own"} if endpoint.temperature == "own" else {}))
 
 
 def most(endpoint: Endpoint, request: Request) -> Cost:
@@ -125,8 +126,10 @@ def most(endpoint: Endpoint, request: Request) -> Cost:
 
 
 def _most_prompt(request: Request) -> int:
-    text = len(request.system.encode()) + len(request.user.encode())
-    return text + (len(json.dumps(request.schema)) if request.schema else 0) + FRAME
+    texts = [request.system, request.user, *(each for turn in request.earlier for each in turn)]
+    told = json.dumps(request.schema) if request.schema else ""
+    frames = FRAME * (1 + len(request.earlier))
+    return sum(len(each.encode()) for each in texts) + len(told) + frames
 
 
 def answered(
@@ -580,6 +583,8 @@ class _Asking:
             )
         if re.search(r"max_(completion_)?tokens", words):
             return f"; if it does not know `limit: {self.endpoint.limit}`, declare the other"
+        if "temperature" in words and self.endpoint.temperature == "told":
+            return "; if it insists on its own temperature, declare `temperature: own`"
         return ""
 
     def _go_on(self) -> str:
@@ -631,7 +636,7 @@ def _sent(endpoint: Endpoint, request: Request) -> dict[str, Any]:
         "seed": request.seed,
         endpoint.limit: request.max_tokens,
     }
-    if request.temperature is not None:
+    if request.temperature is not None and endpoint.temperature == "told":
         sent["temperature"] = request.temperature
     if schema and endpoint.format == "schema":
         told = {"name": "reply", "strict": True, "schema": schema}
@@ -641,6 +646,9 @@ def _sent(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     elif schema:
         system = f"{system}\n\n{INSTEAD}\n{json.dumps(schema)}".strip()
     turns = [{"role": "system", "content": system}] if system else []
+    for asked, said in request.earlier:
+        turns.append({"role": "user", "content": asked})
+        turns.append({"role": "assistant", "content": said})
     sent["messages"] = [*turns, {"role": "user", "content": request.user}]
     return sent
 

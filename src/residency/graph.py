@@ -333,13 +333,21 @@ def _module(name: str) -> Path | None:
 def _imports(path: Path) -> frozenset[str]:
     """The names a file imports, of modules and of what is in them."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             names.add(str(node.module))
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
     return frozenset(name for name in names if name.startswith("residency."))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node; ast.walk takes ten times as long, over their expressions."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for each in getattr(node, block, ()):
+            yield each
+            yield from _statements(each)
 
 
 def described(declaration: Declaration) -> dict[str, Any]:

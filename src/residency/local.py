@@ -129,12 +129,17 @@ class _Asked:
 
 def _prompt(tokenizer: Any, request: Request) -> list[int]:
     """Ids of the prompt; where the template has no system turn, it opens the user's."""
+    user, earlier = request.user, request.earlier
     try:
-        return prompts.prompt(tokenizer, request.user, request.system or None)
+        return prompts.prompt(tokenizer, user, request.system or None, earlier=earlier)
     except Complaint:
         if not request.system:
             raise
-        return prompts.prompt(tokenizer, f"{request.system}\n\n{request.user}", None)
+        if earlier:
+            earlier = ((f"{request.system}\n\n{earlier[0][0]}", earlier[0][1]), *earlier[1:])
+        else:
+            user = f"{request.system}\n\n{user}"
+        return prompts.prompt(tokenizer, user, None, earlier=earlier)
 
 
 def _window(

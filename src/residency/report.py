@@ -1,7 +1,8 @@
 """report: everything that was built becomes one self-contained page and its metrics.
 
 report.html          did it work; scores and differences; questions; how it was made
-metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
+metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`;
+                     of a served model also tokens and money
 differences.json     {evaluation: {model: {against: {points, low, high, p}}}}, the same
 counts.json          {kind: {name: {kept..., dropped}}}, the same
 plots/accuracy.csv   scores as rows, for `dvc plots`, and for each trained model
@@ -192,6 +193,7 @@ def _result(
         "along": _along(name, sat, declared),
         "labels": by_label(sat, report.confidence),
         "others": others(sat),
+        "cost": {each.model: each.scores["asked"] for each in sat if "asked" in each.scores},
         "clean": _clean(name, sat, report, declared, ledgers),
         "published": evaluation
         and exam
@@ -275,11 +277,18 @@ def _metrics(sittings: dict[str, list[Sitting]]) -> dict[str, dict[str, dict[str
                 "low": round(each.score.low / 100, 6),
                 "high": round(each.score.high / 100, 6),
                 "questions": each.score.questions,
+                **_cost(each.scores.get("asked", {})),
             }
             for each in sat
         }
         for name, sat in sittings.items()
     }
+
+
+def _cost(asked: dict[str, Any]) -> dict[str, float]:
+    """What a served model's answers took, by the scores' `asked`."""
+    found = {"tokens": asked["prompt_tokens"] + asked["reply_tokens"]} if asked else {}
+    return found | ({"money": asked["money"]} if asked.get("money") is not None else {})
 
 
 def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from residency.protocols import generate
 from residency.protocols import sitting as shared
 from residency.protocols.parsing import parse
 from residency.protocols.sitting import (
+    Budget,
     Most,
     Of,
     Options,
@@ -51,6 +52,7 @@ class SelfConsistency(Section):
     template: Template
     few_shot: Shots
     precision: Precision
+    budget: Budget
 
     @model_validator(mode="after")
     def _agreed(self) -> Self:
