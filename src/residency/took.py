@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -179,19 +180,21 @@ def section(found: Sequence[Spent]) -> str:
     return environment.get_template("took.html.jinja").render(tables=tables, notes=notes(found))
 
 
-def page(found: Sequence[Spent]) -> str:
+def page(report: Path, found: Sequence[Spent]) -> str:
     """The report with the section in it. Raises Complaint where the report is not built."""
-    if not REPORT.is_file():
-        raise Complaint(f"{REPORT} is not there; build it first: snakemake --cores all eval")
-    whole = REPORT.read_text(encoding="utf-8")
+    if not report.is_file():
+        raise Complaint(f"{report} is not there; build it first: snakemake --cores all eval")
+    whole = report.read_text(encoding="utf-8")
     return whole.replace(PLACE, section(found) + PLACE, 1)
 
 
-def beside(_out: Path) -> None:
-    """Write work/report.html: what was just reported, with what it took."""
+def beside(out: Path) -> None:
+    """Write work/report.html: what was just reported, with what it took; where there is room."""
     from residency.declaration import load
     from residency.graph import PARAMS, stages
 
     place = Path(os.environ.get("RESIDENCY_WORK") or "work") / "report.html"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_file(place, page(spent(stages(load(PARAMS)), Prices())))
+    whole = page(out / REPORT.name, spent(stages(load(PARAMS)), Prices()))
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_file(place, whole)

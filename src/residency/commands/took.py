@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     print("\n".join(took.notes(found)))
     if arguments.page:
         try:
-            write_file(arguments.page, took.page(found))
+            write_file(arguments.page, took.page(took.REPORT, found))
         except (OSError, ValueError) as error:
             raise Complaint(f"{arguments.page}: cannot be written ({error})") from None
         print(f"wrote {arguments.page}", file=sys.stderr)
