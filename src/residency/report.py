@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from residency import making, step
+from residency import making, step, took
 from residency.browsing import SAID, Shelf, embedded, shelves
 from residency.charts import Estimate, along, forest
 from residency.decontaminate import questions_in
@@ -379,4 +379,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    step.run(report, Report)
+    step.run(report, Report, took.beside)

@@ -31,7 +31,7 @@ MOST_SHOWN = 12
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Rates that no run has recorded."""
-    number = _positive
+    number = positive
     parser.add_argument(
         "--gpus", type=_count, metavar="N", help="GPUs to reckon with (found if left)"
     )
@@ -63,7 +63,8 @@ def _count(word: str) -> int:
     return int(word)
 
 
-def _positive(word: str) -> float:
+def positive(word: str) -> float:
+    """A price or rate, for argparse."""
     try:
         found = float(word)
     except ValueError:
