@@ -91,6 +91,7 @@ def packed(tokenizer: Path, texts: Path, length: int, out: Path) -> Path:
         seed=0,
         options=None,
         explain=None,
+        template=None,
         system=None,
     )
     pack(told, tokenizer, [texts], None, out)

@@ -82,6 +82,7 @@ def exam(path: Path, adapter: dict[str, Any] | str, split: Any = None) -> Exam:
             "path": str(path),
             "language": "en",
             "licence": "CC0-1.0",
+            "homepage": None,
             "adapter": {"kind": adapter} if isinstance(adapter, str) else adapter,
             "split": split or RATIO,
         }

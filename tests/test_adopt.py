@@ -137,12 +137,17 @@ def test_a_revision_of_the_hub_is_adopted(
         return str(tiny)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    adopt(HubWeights(hub="someone/tiny", revision=REVISION), out)
+    adopt(HubWeights(hub="someone/tiny", revision=REVISION, parameters=None), out)
     assert (asked["hub"], asked["revision"]) == ("someone/tiny", REVISION)
     assert not any(pattern.endswith((".bin", ".py")) for pattern in asked["allow_patterns"])
     card = (out / "README.md").read_text()
     assert 'base_model: "someone/tiny"' in card
     assert REVISION in card
+    wrong = HubWeights(hub="someone/tiny", revision=REVISION, parameters=7)
+    with pytest.raises(
+        Complaint, match=r"someone/tiny: has [\d,]+ parameters, expected about 7; mend"
+    ):
+        adopt(wrong, out)
 
 
 def test_without_a_network_the_message_says_what_to_do(
@@ -153,7 +158,7 @@ def test_without_a_network_the_message_says_what_to_do(
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     with pytest.raises(Complaint, match=f"hf download someone/tiny --revision {REVISION}"):
-        adopt(HubWeights(hub="someone/tiny", revision=REVISION), out)
+        adopt(HubWeights(hub="someone/tiny", revision=REVISION, parameters=None), out)
 
 
 def test_a_package_that_is_not_installed_says_how_to_install_it(out: Path) -> None:
@@ -211,6 +216,7 @@ def test_a_served_model_is_adopted_without_asking_it(out: Path) -> None:
         price=Price(currency="USD", prompt=2.5, reply=10.0),
         format="schema",
         limit="max_tokens",
+        temperature="told",
     )
     adopt(endpoint, out)
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "endpoint.json"]

@@ -86,6 +86,9 @@ def test_keys_are_looked_for_by_name_and_never_shown(monkeypatch: pytest.MonkeyP
     (finding,) = check.keys(models)
     assert finding.level == "stops"
     assert finding.said == "models.served: SOME_KEY is not set; to set it: export SOME_KEY=..."
+    monkeypatch.setenv("SOME_KEY", " \t\n")
+    (finding,) = check.keys(models)
+    assert finding.level == "stops"
     monkeypatch.setenv("SOME_KEY", "abc-secret")
     (finding,) = check.keys(models)
     assert finding.level == "ok"
@@ -157,7 +160,9 @@ def test_gpus_are_those_the_driver_tells_of_and_the_environment_lets_through(
 def test_hub_weights_need_the_network_unless_they_are_in_its_cache(
     mine: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine.change("models.spare.weights", {"hub": "nobody/nothing", "revision": "0" * 40})
+    mine.change(
+        "models.spare.weights", {"hub": "nobody/nothing", "revision": "0" * 40, "parameters": None}
+    )
     done = typed(capsys, "check")
     assert "nobody/nothing is not in the hub's cache; its build needs the network" in done.out
     assert done.status == 0

@@ -54,6 +54,7 @@ SERVED = {
     "price": {"currency": "USD", "prompt": 2.5, "reply": 10.0},
     "format": "schema",
     "limit": "max_tokens",
+    "temperature": "told",
 }
 
 
@@ -74,8 +75,6 @@ def test_a_served_model_is_a_folder_that_nothing_but_its_declaration_makes(place
     [
         ("models.reader.from", "teacher"),
         ("tokenizers.clinical.base", "teacher"),
-        ("evaluations.finals.models", ["smollm2", "teacher"]),
-        ("evaluations.finals.models", ["smollm2", "teacher@50%"]),
     ],
 )
 def test_a_served_model_is_refused_where_weights_are_needed(
@@ -89,6 +88,66 @@ def test_a_served_model_is_refused_where_weights_are_needed(
     assert f"{use}: 'teacher" in told
     assert "is a served model, without weights here" in told
     assert "expected one of smollm2, reader" in told
+
+
+GENERATE: dict[str, Any] = {
+    "kind": "generate", "version": 1, "answer": "free", "reason": False, "of": "text",
+    "options": "shown", "most_tokens": 20, "system": "", "template": True, "few_shot": None,
+    "precision": "float32", "budget": {"money": 1.0, "tokens": None},
+}  # fmt: skip
+NO_PRICE = {"endpoint": SERVED | {"price": None}}
+LIKELIHOOD = "evaluations.ward.models: 'teacher' is a served model, which tells no likelihoods"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"evaluations.ward.models": ["smollm2", "teacher"]},
+            [
+                f"{LIKELIHOOD}, and likelihood needs them; expected one of generate, "
+                "self_consistency, voc, explain in evaluations.ward.protocol.kind, or permuted, "
+                "propositions, progressive with by: generation"
+            ],
+        ),
+        (
+            {"evaluations.finals.models": ["smollm2", "teacher@50%"]},
+            ["'teacher@50%': teacher is not trained here"],
+        ),
+        (
+            {"evaluations.finals.protocol": GENERATE | {"template": False, "system": None}},
+            ["evaluations.finals.protocol.template: true where a served model such as 'teacher'"],
+        ),
+        (
+            {"evaluations.finals.models": ["smollm2"]},
+            ["evaluations.finals.protocol.budget: bounds nothing, none of its models is served"],
+        ),
+        (
+            {"models.teacher": NO_PRICE},
+            ["evaluations.finals.protocol.budget.money: what 'teacher' costs is not told"],
+        ),
+    ],
+)
+def test_a_served_model_sits_only_what_a_chat_can_answer(
+    place: Path, changes: dict[str, Any], words: list[str]
+) -> None:
+    def sits(params: dict[str, Any]) -> None:
+        params["models"]["teacher"] = {"endpoint": SERVED}
+        params["evaluations"]["finals"].update(models=["smollm2", "teacher"], protocol=GENERATE)
+
+    def edit(params: dict[str, Any]) -> None:
+        sits(params)
+        for dotted, value in changes.items():
+            set_at(params, dotted.split("."), value)
+
+    params = YAML(typ="safe").load(place)
+    sits(params)
+    YAML().dump(params, place)
+    stages = {each.name: each for each in graph.stages(declaration.load(place))}
+    assert stages["evaluate-finals-teacher"].inputs["model"] == [Path("build/models/teacher")]
+    told = complaint(place, edit)
+    for each in words:
+        assert each in told
 
 
 @pytest.mark.parametrize(
@@ -414,6 +473,7 @@ WRITER = {
 ENDPOINT = {
     "url": "http://127.0.0.1:1/v1", "model": "m", "key": None, "price": None, "format": "schema",
     "limit": "max_tokens",
+    "temperature": "told",
 }  # fmt: skip
 USD = {"currency": "USD", "prompt": 1.0, "reply": 1.0}
 

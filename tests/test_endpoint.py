@@ -53,6 +53,7 @@ def model(folder: Path, url: str, **other: Any) -> Path:
         "price": None,
         "format": "schema",
         "limit": "max_tokens",
+        "temperature": "told",
     }
     (folder / "model").mkdir(exist_ok=True)
     write_endpoint(Endpoint(**{**told, **other}), folder / "model")
@@ -118,6 +119,26 @@ def test_what_shapes_a_reply_is_sent_and_nothing_else(tmp_path: Path) -> None:
     assert "authorization" not in server.headers[0]
 
 
+def test_a_conversation_is_sent_in_its_turns_and_its_server_may_keep_its_temperature(
+    tmp_path: Path,
+) -> None:
+    asked = request(1, schema=None, earlier=(("Before?", "This."), ("And?", "That.")))
+    with stub() as server:
+        ask(model(tmp_path, server.url, temperature="own"), [asked], Budget())
+        ask(model(tmp_path, server.url), [asked], Budget())
+    own, told = server.asked
+    assert own["messages"] == [
+        {"role": "system", "content": "You write."},
+        {"role": "user", "content": "Before?"},
+        {"role": "assistant", "content": "This."},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": "That."},
+        {"role": "user", "content": "Passage 1"},
+    ]
+    assert own == {key: value for key, value in told.items() if key != "temperature"}
+    assert told["temperature"] == 0.0
+
+
 def test_servers_are_told_the_schema_in_the_declared_way(tmp_path: Path) -> None:
     with stub(lambda _: '```json\n{"a": 1}\n```') as server:
         ask(model(tmp_path, server.url, format="object"), [request(1)], Budget())
@@ -138,6 +159,7 @@ def test_servers_are_told_the_schema_in_the_declared_way(tmp_path: Path) -> None
         {"temperature": 0.1},
         {"max_tokens": 9},
         {"seed": 1},
+        {"earlier": (("x", "y"),)},
     ],
 )
 def test_another_request_is_another_key(other: dict[str, Any]) -> None:
@@ -340,6 +362,14 @@ def test_a_single_request_that_is_refused_is_told_apart(tmp_path: Path) -> None:
     assert alone == [answers[3]]
 
 
+def test_a_server_that_insists_on_its_temperature_is_told_how_to_be_declared(
+    tmp_path: Path,
+) -> None:
+    told = Response(body={"error": {"message": "temperature does not support 0"}}, status=400)
+    with stub(lambda _: told) as server, pytest.raises(Complaint, match="`temperature: own`"):
+        ask(model(tmp_path, server.url), [request(1)], Budget())
+
+
 @pytest.mark.parametrize("number", [1, 3, 40])
 def test_a_server_that_refuses_every_request_is_not_asked_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -408,6 +438,83 @@ def test_a_server_that_hangs_is_asked_again(
         (reply,) = ask(model(tmp_path, server.url), [request(1)], Budget())
     assert isinstance(reply, Reply)
     assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("fault", [Response(body={}, status=500), Response(body="", delay=5)])
+def test_one_request_that_always_fails_is_refused_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Response
+) -> None:
+    if fault.delay:
+        monkeypatch.setenv("RESIDENCY_REQUEST_SECONDS", "1")
+        monkeypatch.setattr(asking, "PATIENCE", 0.9)
+
+    def answer(body: dict[str, Any]) -> str | Response:
+        return fault if body["messages"][-1]["content"] == "Passage 3" else canned(body)
+
+    requests = [request(number) for number in range(5)]
+    budget = Budget()
+    with stub(answer) as server:
+        place = model(tmp_path, server.url, price=EURO)
+        first = ask(place, requests, budget)
+        asked = len(server.asked)
+        again = ask(place, requests, Budget())  # nothing but the one that fails is left
+    for answers in (first, again):
+        refused = answers[3]
+        assert isinstance(refused, Refused)
+        assert refused.reason == "no reply"
+        assert refused.detail == (
+            "no reply in 1 seconds" if fault.delay else "500 Internal Server Error: {}"
+        )
+        assert all(isinstance(each, Reply) for each in answers[:3] + answers[4:])
+    probes = [body for body in server.asked if body["messages"][-1]["content"] == asking.PROBE]
+    assert len(probes) == 2
+    assert probes[0]["response_format"]  # as the one that fails
+    assert len(server.asked) == asked + (1 if fault.delay else asking.TRIES) + 1
+    paid = [each.cost for each in first if isinstance(each, Reply)]
+    assert float(budget.spent_money) > sum(each or 0 for each in paid)
+
+
+def test_a_server_that_goes_away_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PATIENCE", 0.6)
+    asked: list[int] = []
+
+    def answer(body: dict[str, Any]) -> str | Response:
+        asked.append(1)
+        return Response(body={}, status=500) if len(asked) > 3 else canned(body)
+
+    with stub(answer) as server, pytest.raises(Complaint, match=r"no reply for .* 3 replies are"):
+        ask(model(tmp_path, server.url), [request(number) for number in range(8)], Budget())
+    assert len(asked) > 5 * asking.TRIES
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("odd")])
+def test_what_cannot_be_stored_is_one_message_and_is_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setenv("RESIDENCY_CONCURRENCY", "1")
+    whole, kept = replies.Store.keep, []
+
+    def keep(store: replies.Store, answers: Sequence[replies.Answer]) -> None:
+        kept.append(1)
+        if len(kept) == 3:
+            raise error
+        whole(store, answers)
+
+    monkeypatch.setattr(replies.Store, "keep", keep)
+    budget = Budget()
+    with stub() as server:
+        place = model(tmp_path, server.url, price=EURO)
+        told = r"a reply cannot be stored \(.*(space|odd).*; 2 replies are stored in "
+        with pytest.raises(Complaint, match=told):
+            ask(place, [request(number) for number in range(8)], budget)
+        assert len(server.asked) == 3
+        assert budget.idle
+        stored = Budget()
+        ask(place, [request(0), request(1)], stored)
+    assert len(server.asked) == 3
+    assert budget.spent_money > stored.spent_money
 
 
 @pytest.mark.parametrize(

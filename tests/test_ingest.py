@@ -53,6 +53,7 @@ def source(path: Path | str, limits: dict[str, Any] | None = None, **values: Any
         "only": ["*"],
         "language": "en",
         "licence": "CC0-1.0",
+        "homepage": None,
         "encoding": None,
         "rows": None,
         "parts": ["prose"],

@@ -121,8 +121,13 @@ def test_another_model_is_asked_anew_and_a_changed_card_is_no_other_model(
         (other / path.name).write_bytes(path.read_bytes())
     (other / "README.md").write_text("A card.")
     assert local.identity(other) == local.identity(model)
+    for name in ("vocab.json", "merges.txt", "spiece.model"):
+        before = local.identity(other)
+        (other / name).write_text("{}")
+        assert local.identity(other) != before, name
+    before = local.identity(other)
     (other / "chat_template.jinja").write_text(CHATML.replace("<|im_end|>", "<|im_end|> "))
-    assert local.identity(other) != local.identity(model)
+    assert local.identity(other) != before
 
 
 @pytest.mark.parametrize("window", [64, 2])
@@ -170,6 +175,12 @@ def test_a_template_without_a_system_turn_gets_it_before_the_users(
     assert isinstance(reply, Reply)
     assert isinstance(same, Reply)
     assert reply.prompt_tokens == same.prompt_tokens
+    before = replace(asked, earlier=(("Before?", "This."),))
+    moved = replace(before, system="", earlier=(("You write.\n\nBefore?", "This."),))
+    longer, alike = ask(tmp_path, [before, moved], Budget())
+    assert isinstance(longer, Reply)
+    assert isinstance(alike, Reply)
+    assert longer.prompt_tokens == alike.prompt_tokens > reply.prompt_tokens
 
 
 def test_a_users_text_cannot_end_its_own_turn(model: Path) -> None:

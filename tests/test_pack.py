@@ -14,7 +14,7 @@ from residency.files import read_json, read_rows, write_rows
 from residency.fingerprint import fingerprint
 from residency.pack import Pack, pack
 from residency.pieces import titled
-from residency.prompts import lessons, prompt, reply
+from residency.prompts import answer, ask, lessons, prompt, reply
 from residency.records import Document, Question, documents, questions
 from residency.section import Complaint
 
@@ -122,12 +122,14 @@ def pretrain(weights: dict[str, float], length: int = 32, **values: Any) -> Pack
         "options": None,
         "explain": None,
         "system": None,
+        "template": None,
     }
     return Pack.model_validate(section | values)
 
 
 def instruct(length: int = 128, **values: Any) -> Pack:
-    values = {"objective": "instruct", "options": "shown", "explain": False, **values}
+    chosen = {"objective": "instruct", "options": "shown", "explain": False, "template": True}
+    values = {**chosen, **values}
     return pretrain({"drills": 1}, length, **values)
 
 
@@ -477,6 +479,58 @@ def test_propositions_are_learned_one_by_one(tiny: Path, tokenizer: Any, tmp_pat
     assert told == {"True<|im_end|>": 4, "False<|im_end|>": 2}
 
 
+def spoken(made: dict[str, Any], tokenizer: Any) -> Counter[tuple[str, str]]:
+    """What is asked and what is learned, of each piece."""
+    return Counter(
+        (
+            tokenizer.decode([t for t, one in zip(tokens, loss, strict=True) if not one]),
+            tokenizer.decode([t for t, one in zip(tokens, loss, strict=True) if one]),
+        )
+        for tokens, loss in pieces(made, tokenizer.pad_token_id)
+    )
+
+
+def test_each_option_of_a_choice_is_judged_by_itself_where_so_declared(
+    tiny: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    path = drills(tmp_path / "drills.jsonl", LINES[:1])
+    (question,) = questions(path)
+    made = packed(instruct(options="each"), tiny, [path], tmp_path / "out")
+    judged = [told for (_, told), n in spoken(made, tokenizer).items() for _ in range(n)]
+    assert judged.count("True<|im_end|>") == len(question.answers)
+    assert judged.count("False<|im_end|>") == len(question.options) - len(question.answers)
+
+
+def test_a_later_question_of_a_case_is_learned_after_the_earlier_ones_and_their_answers(
+    tiny: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drills(tmp_path / "drills.jsonl", LINES[:3])
+    one, two, other = (
+        replace(each, kind="progressive", form="single", context="A man of 60.", group=group)
+        for each, group in zip(questions(path), ["a", "a", "b"], strict=True)
+    )
+    rows = [replace(one, order=1), replace(two, order=2), replace(other, order=1)]
+    write_rows(path, rows)
+    section = instruct(length=512, template=False)
+    made = packed(section, tiny, [path], tmp_path / "out")
+
+    def plain(question: Question) -> tuple[str, str]:
+        return ask(question, "shown"), answer(question, question.answers)
+
+    (user, told), (user_2, told_2) = plain(one), plain(replace(two, context=""))
+    (user_3, told_3) = plain(other)
+    end = tokenizer.eos_token
+    before = f"Question: {user}\nAnswer: {told}\n\n"
+    asked = {
+        (f"Question: {user}\nAnswer:", f" {told}{end}"): 1,
+        (f"{before}Question: {user_2}\nAnswer:", f" {told_2}{end}"): 1,
+        (f"Question: {user_3}\nAnswer:", f" {told_3}{end}"): 1,
+    }
+    assert spoken(made, tokenizer) == asked
+    monkeypatch.setattr("residency.pieces.CHUNK", 10)
+    assert spoken(packed(section, tiny, [path], tmp_path / "again"), tokenizer) == asked
+
+
 def test_a_tokenizer_without_a_template_cannot_learn_conversations(
     tokenizer: Any, tmp_path: Path
 ) -> None:
@@ -487,3 +541,4 @@ def test_a_tokenizer_without_a_template_cannot_learn_conversations(
         packed(instruct(), tmp_path / "base", [path], tmp_path / "out")
     folder = corpus(tmp_path / "a", LINES)
     packed(pretrain({"a": 1}), tmp_path / "base", [folder], tmp_path / "plain")
+    packed(instruct(template=False), tmp_path / "base", [path], tmp_path / "asked")

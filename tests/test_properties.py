@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import ctypes
 import importlib
 import json
@@ -91,6 +92,7 @@ BY_KEY: dict[str, Any] = {
     "options": {"hidden": "shown"},
     "of": {"text": "letter"},
     "template": {True: False},
+    "homepage": {None: "https://example.org"},
     "few_shot": {None: {"count": 1, "seed": 0}},
     "explain": {False: True},
     "normalise": {"none": "tokens", "tokens": "characters", "characters": "none"},
@@ -129,7 +131,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for place, value in leaves(params):
         key, dotted = place[-1], ".".join(place)
-        if key in ("options", "explain", "system") and value is None:
+        if key in ("options", "explain", "system", "template") and value is None:
             continue  # nothing is asked: takes another value together with the objective
         if key in FIXED or dotted in FIXED:
             continue
@@ -162,6 +164,7 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 f"models.{name}.pack.options": "hidden" if turned else None,
                 f"models.{name}.pack.explain": False if turned else None,
                 f"models.{name}.pack.system": "x" if turned else None,
+                f"models.{name}.pack.template": True if turned else None,
                 f"models.{name}.pack.data": {"boards": 1} if turned else {"textbook": 1},
             }
     return found
@@ -194,7 +197,7 @@ def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_p
         return [each for each in tasks if each]
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo"])
+    context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo", "parsed"])
     with (
         ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool,
         ThreadPoolExecutor(2) as threads,
@@ -231,6 +234,26 @@ def said_here(module: str, *arguments: str) -> str:
         sys.stdout.flush()
         file.seek(0)
         return file.read()
+
+
+def test_dvc_finds_every_metric_and_plot_and_draws_a_model_once(built: Project) -> None:
+    declared = YAML(typ="safe").load(built.root / "dvc.yaml")
+    places = {place: values for plot in declared["plots"] for place, values in plot.items()}
+    report = built.root / "build/report"
+    there = {each.relative_to(built.root).as_posix() for each in report.glob("plots/*/*.csv")}
+    assert places.keys() == there
+    assert all((built.root / place).is_file() for place in declared["metrics"])
+    metrics = json.loads((report / "metrics.json").read_text())
+    for place, values in places.items():
+        with (built.root / place).open() as file:
+            rows = list(csv.DictReader(file))
+        told = [values["y"]] if isinstance(values["y"], str) else values["y"]
+        assert all(row[each] for row in rows for each in (values["x"], *told)), place
+        if values.get("template") == "bar_horizontal":
+            scores = {row["model"]: float(row["accuracy"]) for row in rows}
+            page = metrics[Path(place).stem]
+            assert scores == {model: page[model]["accuracy"] for model in page}
+            assert len(scores) == len(rows)
 
 
 def test_after_snakemake_dvc_has_nothing_to_do(project: Project) -> None:

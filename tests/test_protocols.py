@@ -14,17 +14,18 @@ from test_evaluate import ASKED, question, several
 from tiny import tiny_model
 
 from residency import prompts
-from residency.evaluate import PROTOCOLS, Protocol, evaluate
+from residency.evaluate import EITHER, PROTOCOLS, Protocol, evaluate
 from residency.files import read_json, read_rows, write_rows
 from residency.records import Question
 from residency.section import Complaint
 
 COMMON = {"version": 1, "system": None, "template": True, "few_shot": None, "precision": "float32"}
 SHOWN = {**COMMON, "of": "text", "options": "shown"}
+RATED = {"by": "likelihood", "budget": None}
 DECLARED: dict[str, dict[str, Any]] = {
     "likelihood": {**SHOWN, "normalise": "none"},
-    "generate": {**SHOWN, "answer": "free", "reason": False, "most_tokens": 12},
-    "permuted": {**COMMON, "of": "letter", "normalise": "none"},
+    "generate": {**SHOWN, "answer": "free", "reason": False, "most_tokens": 12, "budget": None},
+    "permuted": {**COMMON, **RATED, "of": "letter", "normalise": "none"},
     "self_consistency": {
         **SHOWN,
         "samples": 3,
@@ -32,11 +33,12 @@ DECLARED: dict[str, dict[str, Any]] = {
         "seed": 0,
         "reason": False,
         "most_tokens": 8,
+        "budget": None,
     },
-    "voc": {**COMMON, "argument_tokens": 8, "check_tokens": 6},
-    "propositions": COMMON,
-    "progressive": {**SHOWN, "earlier": "own", "normalise": "none"},
-    "explain": {**COMMON, "options": "shown", "most_tokens": 12},
+    "voc": {**COMMON, "argument_tokens": 8, "check_tokens": 6, "budget": None},
+    "propositions": {**COMMON, **RATED},
+    "progressive": {**SHOWN, **RATED, "earlier": "own", "normalise": "none"},
+    "explain": {**COMMON, "options": "shown", "most_tokens": 12, "budget": None},
 }
 
 
@@ -102,6 +104,38 @@ def test_every_protocol_keeps_a_row_per_question_and_names_itself(
     assert scores["unparsed"] == sum(row["answer"] is None for row in rows)
     again, _ = sat(model, tmp_path / "two", declared(kind), asked)
     assert again == rows
+
+
+@pytest.mark.parametrize("kind", EITHER)
+def test_by_generation_the_answer_is_what_was_written_and_always_one_that_is_allowed(
+    model: Path, tmp_path: Path, kind: str
+) -> None:
+    rows, scores = sat(model, tmp_path, declared(kind, by="generation"), ASKS.get(kind, ASKED))
+    assert "confidence" not in rows[0]
+    for row in rows:
+        assert "candidates" not in row
+        for each in row.get("rotations", ()):
+            places = [(i - each["by"]) % len(row["texts"]) for i in each["answer"]]
+            assert each["said"] == "; ".join("ABCDE"[place] for place in sorted(places))
+        for each in row.get("judged", ()):
+            assert each["said"] in ("True", "False")
+        if "said" in row:
+            assert row["said"] == "; ".join(row["texts"][i] for i in row["answer"])
+    assert "calibration_error" not in scores.get("propositions", {})
+
+
+def test_of_a_single_answer_question_one_proposition_alone_may_be_written_as_true() -> None:
+    from residency.protocols.propositions import ticked
+
+    def judged(*said: str) -> list[dict[str, Any]]:
+        return [{"option": number, "said": each} for number, each in enumerate(said)]
+
+    assert ticked(question(0), judged("False", "True", "False")) == (1,)
+    assert ticked(question(0), judged("True", "True", "False")) is None
+    assert ticked(question(0), judged("False", "", "False")) is None
+    assert ticked(several(0), judged("True", "", "True")) is None
+    assert ticked(several(0), judged("True", "False", "True")) == (0, 2)
+    assert ticked(several(0), judged("False", "False")) == ()
 
 
 def test_letters_are_answered_where_letters_are_asked_for(model: Path, tmp_path: Path) -> None:
@@ -170,6 +204,9 @@ def test_keys_that_cannot_stand_together_are_refused() -> None:
         declared("propositions", template=False, system="You are a doctor.")
     with pytest.raises(ValidationError, match="reason: false where the answer is constrained"):
         declared("generate", answer="constrained", reason=True)
+    for kind in ("permuted", "progressive"):
+        with pytest.raises(ValidationError, match="normalise: none where by is generation"):
+            declared(kind, by="generation", normalise="tokens")
     with pytest.raises(ValidationError, match="did you mean 'permuted'"):
         TypeAdapter(Protocol).validate_python({"kind": "permute"})
 
@@ -221,6 +258,8 @@ def test_a_rotated_question_asks_the_same() -> None:
         {"answer": [1], "candidates": [{"options": [0], "score": -9.0}, scored[1]]},
     ]
     assert agreed(tie) == [1]
+    assert agreed([{"answer": [2]}, {"answer": None}, {"answer": [1]}]) == [1]
+    assert agreed([{"answer": None}]) is None
 
 
 def test_most_samples_decide_and_of_equals_the_first() -> None:

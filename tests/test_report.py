@@ -321,9 +321,13 @@ def test_metrics_hold_each_models_accuracy_within_its_interval(out: Path) -> Non
 
 
 def test_plots_hold_one_row_for_each_score_and_each_step(out: Path) -> None:
-    with (out / "plots/accuracy.csv").open() as file:
-        scores = list(csv.DictReader(file))
-    assert [each["model"] for each in scores] == [*MODELS, *MODELS]
+    metrics = read_json(out / "metrics.json")
+    for evaluation in ("finals", "cases"):
+        with (out / f"plots/accuracy/{evaluation}.csv").open() as file:
+            scores = list(csv.DictReader(file))
+        assert [each["model"] for each in scores] == [*MODELS]
+        told = [metrics[evaluation][model]["accuracy"] for model in MODELS]
+        assert [float(each["accuracy"]) for each in scores] == told
     for model, steps, told in ("reader", 120, True), ("resident", 60, False):
         with (out / f"plots/loss/{model}.csv").open() as file:
             losses = list(csv.DictReader(file))
@@ -364,7 +368,7 @@ def test_a_tokenizer_of_a_declared_size_has_no_curve(tmp_path: Path) -> None:
 def test_the_same_inputs_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
     again = written(tmp_path, **build(tmp_path / "build"))
     files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         assert (out / file).read_bytes() == (again / file).read_bytes()
 
@@ -518,6 +522,25 @@ def test_what_a_model_wrote_is_told_with_its_cost(tmp_path: Path) -> None:
     assert "Money USD" in section
     assert "budget was spent" in section
     assert "3.1" not in section  # no seconds on the page
+
+
+def test_a_served_models_answers_are_told_with_their_cost(tmp_path: Path) -> None:
+    inputs = build(tmp_path / "build")
+    folder = inputs["evaluations"][0]
+    told = {
+        "requests": 60, "refused": 2, "prompt_tokens": 12000, "reply_tokens": 600, "money": 0.036,
+        "currency": "EUR", "money_per_question": 0.0006, "reasons": {"content filter": 2},
+        "models": ["large-2026<i>"],
+    }  # fmt: skip
+    write_json(folder / "scores.json", read_json(folder / "scores.json") | {"asked": told})
+    out = written(tmp_path, **inputs)
+    page = (out / "report.html").read_text()
+    (table,) = re.findall(r'aria-label="What served models cost on .*?</table>', page, re.DOTALL)
+    assert "large-2026&lt;i&gt;" in table
+    for each in ("content filter 2", "12,000", "0.036 EUR", "0.0006"):
+        assert each in table
+    found = read_json(out / "metrics.json")[folder.parent.name][folder.name]
+    assert (found["tokens"], found["money"]) == (12600, 0.036)
 
 
 def test_published_scores_stand_beside_ours_with_their_source() -> None:

@@ -1,4 +1,4 @@
-"""Questions by a real model behind a real server, which is killed half-way, and a bad network.
+"""Questions and exams by a real model behind a real server, which is killed, and a bad network.
 
     RESIDENCY_LLAMA_SERVER=/path/to/python pytest -m slow tests/test_served.py
 
@@ -27,10 +27,14 @@ import pytest
 from project import REPOSITORY
 from ruamel.yaml import YAML
 from served import FAULTS, proxy
+from test_evaluate import ASKED
+from test_evaluate_served import sat, writing
+from test_protocols import CASE, SINGLE, declared
 from test_write import KNOWN
 from test_write_model import WRITER, Written, served
 
 from residency.clean import Corpus, clean
+from residency.evaluate import EITHER, WRITTEN
 from residency.files import write_rows
 from residency.ingest import Source, ingest
 from residency.passages import passages
@@ -208,3 +212,29 @@ def test_a_killed_server_and_a_bad_network_change_nothing(
     assert all(network.faults[each] for each in ("drop", "delay", "garble", "limit"))
     for name in ("questions.jsonl", "rejected.jsonl", "counts.json"):
         assert calm.bytes[name] == rough.bytes[name]
+
+
+def test_every_written_protocol_is_sat_by_a_real_model_and_paid_for_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESIDENCY_CONCURRENCY", "4")
+    monkeypatch.delenv("RESIDENCY_WORK", raising=False)
+    monkeypatch.chdir(tmp_path)
+    constrained = declared("generate", answer="constrained")
+    protocols = [constrained, *map(writing, (*WRITTEN, *EITHER))]
+    asked = {"voc": SINGLE, "permuted": SINGLE[:2], "progressive": CASE}
+    upstream = f"http://127.0.0.1:{server.port}/v1"
+    with proxy(upstream, seed=2, faults=FAULTS) as network:
+        found = [
+            sat(each, network.url, asked.get(each.kind, ASKED), form="object") for each in protocols
+        ]
+        before = network.faults.total()
+        again = sat(constrained, network.url, ASKED, form="object")
+        assert network.faults.total() == before
+    assert again.bytes == found[0].bytes
+    assert all(row["answer"] for row in found[0].rows)
+    for each, protocol in zip(found, protocols, strict=True):
+        print(protocol.kind, each.scores["correct"], each.scores["unparsed"], each.rows[0])
+        assert each.scores["asked"]["refused"] == 0
+        assert each.scores["asked"]["reply_tokens"] > 0
+        assert each.scores["asked"]["models"] == ["teacher"]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, Tag
+from pydantic import Field, PositiveFloat, Tag
 
 from residency import step
 from residency.card import quoted, table, write_card
@@ -46,6 +46,10 @@ class HubWeights(Section):
 
     hub: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="Its id, owner/name.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Full commit hash.")
+    parameters: PositiveFloat | None = Field(
+        description="About how many it has, as published: to plan with before it is here, and one "
+        "that is a tenth off is refused; null: not known."
+    )
 
 
 Weights = Annotated[
@@ -92,6 +96,7 @@ def adopt(weights: Adoptable, out: Path) -> None:
         what = f"A copy of the model in the folder {quoted(weights.path)}."
     else:
         model, tokenizer = _from_folder(_downloaded(weights), weights.hub)
+        _sized(weights, model.num_parameters())
         front["base_model"] = weights.hub
         what = f"A copy of {quoted(weights.hub)} from the Hugging Face Hub."
     if tokenizer.eos_token_id is None:
@@ -102,7 +107,7 @@ def adopt(weights: Adoptable, out: Path) -> None:
         model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     facts: list[tuple[str, object]] = [
-        *((key, value) for key, value in weights.canonical().items()),
+        *((key, value) for key, value in weights.canonical().items() if key != "parameters"),
         ("parameters", f"{model.num_parameters():,}"),
         ("architecture", model.config.architectures[0]),
         ("dtype", str(model.dtype).removeprefix("torch.")),
@@ -112,9 +117,17 @@ def adopt(weights: Adoptable, out: Path) -> None:
     write_card(out, front, "An adopted model", [what, table(("what", "value"), facts)])
 
 
+def _sized(weights: HubWeights, found: int) -> None:
+    if weights.parameters and abs(found - weights.parameters) > 0.1 * weights.parameters:
+        raise Complaint(
+            f"{weights.hub}: has {found:,} parameters, expected about {weights.parameters:,.0f}; "
+            "mend `parameters`, or name another model"
+        )
+
+
 def _served(endpoint: Endpoint, out: Path) -> None:
     write_endpoint(endpoint, out)
-    what = "A model that others run; it writes and judges questions, and has no weights here."
+    what = "A model that others run; it writes, judges and answers, and has no weights here."
     facts = [(key, "none" if value is None else value) for key, value in _told(endpoint)]
     write_card(out, {}, "A served model", [what, table(("what", "value"), facts)])
 

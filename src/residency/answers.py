@@ -38,6 +38,7 @@ class Request:
     temperature: float | None  # 0 takes the likeliest token; None leaves it to the server
     max_tokens: int  # of the reply
     seed: int
+    earlier: tuple[tuple[str, str], ...] = ()  # the conversation before: what was asked and said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +194,25 @@ def identified(identity: Mapping[str, Any]) -> str:
 
 def key(of: str, request: Request) -> str:
     """The sha256 of all that shapes a reply; a schema's keys are written in its own order."""
-    shaping = [request.system, request.user, request.schema, request.temperature]
+    shaping: list[Any] = [request.system, request.user, request.schema, request.temperature]
     shaping += [request.max_tokens, request.seed]
+    shaping += [request.earlier] if request.earlier else []
     return hashlib.sha256(json.dumps([of, *shaping]).encode()).hexdigest()
+
+
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
+
+
+def loads(text: str) -> Any:
+    """The JSON of a reply, also within a code fence; raises ValueError.
+
+    llama.cpp's grammars let line breaks and tabs into strings, which JSON does not.
+    """
+    fenced = _FENCED.fullmatch(text.strip())
+    try:
+        return json.loads(fenced[1] if fenced else text, strict=False)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

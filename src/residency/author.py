@@ -10,7 +10,6 @@ passage as evidence; the quotation is looked for there and its place recorded.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import re
 import unicodedata
@@ -23,7 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from residency import asking
-from residency.answers import Reply, Request, whole
+from residency.answers import Reply, Request, loads, whole
 from residency.passages import Passage, extracted, sentences
 from residency.records import Kind, Question
 from residency.section import Name, Section, Seed
@@ -389,19 +388,6 @@ def _list(of: Any, least: int, most: int) -> dict[str, Any]:
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
-
-
-def loads(text: str) -> Any:
-    """The JSON of a reply, also within a code fence; raises ValueError.
-
-    llama.cpp's grammars let line breaks and tabs into strings, which JSON does not.
-    """
-    fenced = _FENCED.fullmatch(text.strip())
-    try:
-        return json.loads(fenced[1] if fenced else text, strict=False)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
 
 
 def _mapping(values: Any, what: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from residency.adopt import LocalWeights, Weights
 from residency.author import ModelWriter
 from residency.clean import Corpus
 from residency.decontaminate import Decontaminate
-from residency.evaluate import PROTOCOLS, Protocol
+from residency.evaluate import EITHER, PROTOCOLS, WRITTEN, Protocol
 from residency.examine import Exam, kinds
 from residency.extend import Tokenizer
 from residency.fertility import Fertility
@@ -60,7 +60,7 @@ class Adopted(Section):
 
 
 class Served(Section):
-    """A model that others run: it writes and judges questions, and nothing is made of it."""
+    """A model that others run: it writes, judges and answers; nothing is made of it."""
 
     endpoint: Endpoint = Field(description="Where and how it is asked.")
 
@@ -128,8 +128,8 @@ class Declaration(Section):
         return values
 
 
-def load(path: Path) -> Declaration:
-    """Read and check a declaration.
+def load(path: Path, *, raw: bool = True) -> Declaration:
+    """Read and check a declaration; `raw`: whether its raw files must be there.
 
     Raises Complaint for anything that would keep it from being built: YAML that does not parse, an
     unknown key, a wrong type or range, a name or path that does not exist, a cycle, or two things
@@ -140,7 +140,8 @@ def load(path: Path) -> Declaration:
         declaration = Declaration.model_validate(values)
     except ValidationError as error:
         _complain(path, [_worded(each) for each in error.errors()])
-    _complain(path, _problems(declaration, path.parent))
+    absent = _raw_problems(declaration, path.parent) if raw else ()
+    _complain(path, [*absent, *_problems(declaration, path.parent)])
     return declaration
 
 
@@ -203,14 +204,20 @@ def _worded(error: Any) -> str:
     return f"{where}: {message}{found}"
 
 
-def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
-    """Everything that a section cannot see by itself."""
-    for place, path in _raw_paths(declaration):
+def _raw_problems(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Raw files that are not there, or that a step would write over."""
+    for place, path in raw_paths(declaration):
         inside = (root / path).resolve()
         if inside.is_relative_to((root / "build").resolve()):
             yield f"{place}: {path!r} lies in build/, which the steps write; keep raw files outside"
         elif not inside.exists():
-            yield f"{place}: there is no {path!r} (looked in {root.resolve()})"
+            page = homepage(declaration, place)
+            had = f"; it is had from {page}" if page else ""
+            yield f"{place}: there is no {path!r} (looked in {root.resolve()}){had}"
+
+
+def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Everything that a section cannot see by itself."""
     for place, kind, name, known in _references(declaration):
         if name not in known:
             yield f"{place}: there is no {name!r} in {kind}; {nearest(name, known)}"
@@ -228,6 +235,7 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
     yield from _unpriced(declaration)
     yield from _unkept(declaration)
     yield from _weightless(declaration)
+    yield from _unwritten(declaration)
     yield from _empty_splits(declaration)
     yield from _unasked(declaration)
     yield from _cycles(declaration)
@@ -246,11 +254,18 @@ def _prompts(declaration: Declaration, root: Path) -> Iterator[str]:
 
 def _unpriced(declaration: Declaration) -> Iterator[str]:
     """Budgets in money that prices do not tell how to count."""
-    for name, questions in declaration.questions.items():
-        if questions.budget is None or questions.budget.money is None:
+    spends = [
+        (f"questions.{n}.budget", q.budget, q.models) for n, q in declaration.questions.items()
+    ]
+    spends += [
+        (f"evaluations.{n}.protocol.budget", getattr(e.protocol, "budget", None), e.models)
+        for n, e in declaration.evaluations.items()
+    ]
+    for budgeted, spend, models in spends:
+        if spend is None or spend.money is None:
             continue
-        place = f"questions.{name}.budget.money"
-        asked = {each: declaration.models.get(each) for each in questions.models}
+        place = f"{budgeted}.money"
+        asked = {each: declaration.models.get(each) for each in models}
         served = {each: m.endpoint.price for each, m in asked.items() if isinstance(m, Served)}
         for each, price in served.items():
             if price is None:
@@ -271,7 +286,7 @@ def _unkept(declaration: Declaration) -> Iterator[str]:
             model, _, share = candidate.partition("@")
             made = declaration.models.get(model)
             kept = made.train.keep if isinstance(made, Trained) else []
-            if made and not isinstance(made, Served) and share and share not in kept:
+            if made and share and share not in kept:
                 hint = nearest(candidate, [f"{model}@{each}" for each in kept])
                 yield (
                     f"evaluations.{name}.models: {candidate!r} is not kept; {hint}; "
@@ -290,18 +305,38 @@ def _weightless(declaration: Declaration) -> Iterator[str]:
             for name, each in declaration.models.items()
             if isinstance(each, Trained)
         ),
-        *(
-            (f"evaluations.{name}.models", candidate.partition("@")[0])
-            for name, each in declaration.evaluations.items()
-            for candidate in each.models
-        ),
     ]
     local = [n for n, each in declaration.models.items() if not isinstance(each, Served)]
     for place, name in uses:
         if isinstance(declaration.models.get(name), Served):
             yield (
-                f"{place}: {name!r} is a served model, without weights here: it can write and "
-                f"judge questions only; expected one of {', '.join(local) or 'none'}"
+                f"{place}: {name!r} is a served model, without weights here: it can write, "
+                f"judge and answer questions only; expected one of {', '.join(local) or 'none'}"
+            )
+
+
+def _unwritten(declaration: Declaration) -> Iterator[str]:
+    """Served models at exams that ask for more than what a model writes in a chat."""
+    for name, evaluation in declaration.evaluations.items():
+        protocol, models = evaluation.protocol, evaluation.models
+        served = [each for each in models if isinstance(declaration.models.get(each), Served)]
+        if not served:
+            if getattr(protocol, "budget", None):
+                place = f"evaluations.{name}.protocol.budget"
+                yield f"{place}: bounds nothing, none of its models is served; set it to null"
+            continue
+        if protocol.kind not in WRITTEN and getattr(protocol, "by", None) != "generation":
+            yield (
+                f"evaluations.{name}.models: {served[0]!r} is a served model, which tells no "
+                f"likelihoods, and {protocol.kind} needs them; expected one of "
+                f"{', '.join(WRITTEN)} in evaluations.{name}.protocol.kind, or "
+                f"{', '.join(EITHER)} with "
+                "by: generation, or models that are here"
+            )
+        if not protocol.template:
+            yield (
+                f"evaluations.{name}.protocol.template: true where a served model such as "
+                f"{served[0]!r} is asked, which is by chat alone, found false"
             )
 
 
@@ -352,9 +387,13 @@ def _unasked(declaration: Declaration) -> Iterator[str]:
 
 def _objective(place: str, pack: Pack) -> Iterator[str]:
     if (pack.objective == "instruct") != (pack.options is not None):
-        yield f"{place}.options: shown or hidden where objective is instruct, else null"
+        yield f"{place}.options: shown, hidden or each where objective is instruct, else null"
     if (pack.objective == "instruct") != (pack.explain is not None):
         yield f"{place}.explain: true or false where objective is instruct, else null"
+    if (pack.objective == "instruct") != (pack.template is not None):
+        yield f"{place}.template: true or false where objective is instruct, else null"
+    if pack.template is False and pack.system:
+        yield f"{place}.system: null or empty where template is false, found {pack.system!r}"
     if pack.objective == "pretrain" and pack.system is not None:
         yield f"{place}.system: null where objective is pretrain, found {pack.system!r}"
 
@@ -376,7 +415,8 @@ def _unmeasured(place: str, model: Trained) -> Iterator[str]:
         )
 
 
-def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+def raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+    """What the user brings: place in the declaration, and path."""
     for name, source in declaration.sources.items():
         if not is_url(source.path):
             yield f"sources.{name}.path", source.path
@@ -388,6 +428,13 @@ def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
     for name, questions in declaration.questions.items():
         if isinstance(questions.writer, ModelWriter) and questions.writer.prompt:
             yield f"questions.{name}.writer.prompt", questions.writer.prompt
+
+
+def homepage(declaration: Declaration, place: str) -> str | None:
+    """Where the raw files of a place such as exams.boards.path are had."""
+    section, name, _ = place.split(".", 2)
+    found = getattr(declaration, section)[name]
+    return found.homepage if isinstance(found, (Source, Exam)) else None
 
 
 def _references(declaration: Declaration) -> Iterator[tuple[str, str, str, Iterable[str]]]:

@@ -35,7 +35,7 @@ from residency.adapters.fit import SPLITS, Draft, Unfit
 from residency.adapters.raw import Row, lookup
 from residency.files import sha256, write_rows
 from residency.records import Kind, Question, Rejected, write_ledger
-from residency.section import Complaint, Section, known_kind, nearest, told_by_kind
+from residency.section import Complaint, Homepage, Section, known_kind, nearest, told_by_kind
 from residency.splits import Split, SplitByColumn, SplitByRatio, SplitOfficial, SplitWhole, deal
 
 
@@ -86,6 +86,7 @@ class Exam(Section):
         pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="BCP 47 tag of the questions."
     )
     licence: str = Field(min_length=1, description="SPDX identifier or a short name.")
+    homepage: Homepage
     adapter: Adapter = Field(description="How the exam is written; docs/exams.md tells all.")
     split: Split = Field(
         description="Given by a column, dealt by ratio, whole, or as its publisher has it."

@@ -36,7 +36,7 @@ from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
 from residency.reading.formats import recognised
 from residency.reading.rows import Rows
 from residency.records import Document, Rejected
-from residency.section import Complaint, Section, Share
+from residency.section import Complaint, Homepage, Section, Share
 from residency.unpack import HEAD, Limits, Raw, opened, raw_files, zipped_format
 from residency.words import count
 
@@ -61,6 +61,7 @@ class Source(Section):
         pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="BCP 47 tag of the text, such as en."
     )
     licence: str = Field(min_length=1, description="SPDX identifier or a short name.")
+    homepage: Homepage
     encoding: str | None = Field(
         description="Encoding of plain text, Markdown, HTML, LaTeX and CSV; null: found out."
     )

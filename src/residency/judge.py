@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import Field
 
 from residency import asking
-from residency.answers import Refused, Reply, Request
-from residency.author import LETTERS, loads
+from residency.answers import Refused, Reply, Request, loads
+from residency.author import LETTERS
 from residency.prompts import answer
 from residency.records import Question
 from residency.section import Name, Section

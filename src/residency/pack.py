@@ -91,8 +91,9 @@ class Pack(Section):
     )
     general: General | None = Field(description="General text, against forgetting; null for none.")
     seed: Seed = Field(description="Seed of what is held out and drawn.")
-    options: Literal["shown", "hidden"] | None = Field(
-        description="instruct: whether the prompt lists the options; pretrain: null."
+    options: Literal["shown", "hidden", "each"] | None = Field(
+        description="instruct: whether the prompt lists the options; each: they are put one by one "
+        "instead, to be judged true or false, as propositions always are; pretrain: null."
     )
     explain: bool | None = Field(
         description="instruct: whether the prompt asks for the explanation, to follow the answer, "
@@ -101,6 +102,10 @@ class Pack(Section):
     system: str | None = Field(
         description="instruct: what the system turn says, the same as in the evaluations; null "
         "leaves it to the chat template, which may put one of its own; pretrain: null."
+    )
+    template: bool | None = Field(
+        description="instruct: whether the chat template is used; else the prompt is 'Question: "
+        "... Answer:', as base models without a template are asked; pretrain: null."
     )
 
     @model_validator(mode="after")
@@ -143,9 +148,17 @@ def pack(pack: Pack, tokenizer: Path, data: list[Path], general: Path | None, ou
     if pack.objective == "instruct":
         assert pack.options is not None
         assert pack.explain is not None
-        prompts.check_template(coder, pack.system)
+        assert pack.template is not None
+        if pack.template:
+            prompts.check_template(coder, pack.system)
         cut = pieces.conversations(
-            coder, pack.length, pack.seed, pack.options, pack.system, explain=pack.explain
+            coder,
+            pack.length,
+            pack.seed,
+            pack.options,
+            pack.system,
+            template=pack.template,
+            explain=pack.explain,
         )
     spilled = out / "spilled"
     with spilled.open("wb") as spill:

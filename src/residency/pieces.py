@@ -161,12 +161,17 @@ def conversations(
     coder: Any,
     length: int,
     seed: int,
-    options: Literal["shown", "hidden"],
+    options: Literal["shown", "hidden", "each"],
     system: str | None,
     *,
+    template: bool,
     explain: bool,
 ) -> Callable[[Chunk], Found]:
-    """Questions as conversations of which the right answer and its stop are learned."""
+    """Questions as conversations of which the right answer and its stop are learned.
+
+    What comes before in a case, in the order of the file, is told with its right answers, as the
+    protocol `progressive` tells it.
+    """
 
     def cut(chunk: Chunk) -> Found:
         tokens: list[NDArray[np.int32]] = []
@@ -174,8 +179,7 @@ def conversations(
         documents: list[tuple[int, ...]] = []
         rejected: list[Rejected] = []
         at = 0
-        for place, row in _lines(chunk):
-            question = Question(**row)
+        for place, question, earlier in _in_cases(_lines(chunk), options):
             lessons = prompts.lessons(question, options, explain=explain)
             if not lessons:
                 kind = question.kind + (f", as {question.form}" if question.form else "")
@@ -184,8 +188,8 @@ def conversations(
                     Rejected(id=question.id, reason=NO_ANSWER, detail=detail, item=question)
                 )
             for user, told in lessons:
-                asked = prompts.prompt(coder, user, system)
-                answered = prompts.reply(coder, told)
+                asked = prompts.prompt(coder, user, system, earlier=earlier, template=template)
+                answered = prompts.reply(coder, told, template=template)
                 size = len(asked) + len(answered)
                 if size > length:
                     detail = f"{size} tokens do not fit a block of {length}"
@@ -203,6 +207,23 @@ def conversations(
     return cut
 
 
+def _in_cases(
+    lines: Iterator[tuple[int, dict[str, Any]]], options: Literal["shown", "hidden", "each"]
+) -> Iterator[tuple[int, Question, list[tuple[str, str]]]]:
+    """Each question, with its place and the turns before it in its case."""
+    last: Question | None = None
+    turns: list[tuple[str, str]] = []
+    for place, row in lines:
+        question = Question(**row)
+        if last is None or not question.order or question.group != last.group:
+            last, turns = None, []
+        shown = prompts.after(question, last)
+        yield place, shown, list(turns)
+        if prompts.lessons(shown, options, explain=False):
+            turns.append(prompts.whole(shown, options))
+            last = question
+
+
 def _found(
     tokens: list[NDArray[np.int32]],
     pieces: list[tuple[int, ...]],
@@ -214,15 +235,30 @@ def _found(
 
 
 def _chunks(path: Path) -> Iterator[Chunk]:
-    """A file in parts of whole lines."""
+    """A file in parts of whole lines, and of whole cases."""
     start, size = 0, path.stat().st_size
     with path.open("rb") as file:
         while start < size:
             file.seek(start + CHUNK)
             file.readline()
             end = min(file.tell(), size)
+            case = None
+            for line in file:
+                found = _case(line)
+                if found is None or found != (case := case or found):
+                    break
+                end += len(line)
             yield Chunk(path, start, end)
             start = end
+
+
+def _case(line: bytes) -> str | None:
+    """The case that a line's question has a place in."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None  # told with its place where it is read
+    return row["group"] if isinstance(row, dict) and row.get("order") else None
 
 
 def _lines(chunk: Chunk) -> Iterator[tuple[int, dict[str, Any]]]:

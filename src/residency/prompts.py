@@ -22,6 +22,8 @@ from residency.section import Complaint
 
 SLOT = "RESIDENCY"
 TOLD = "ANSWERED"
+NOTHING = "None."
+"""What is said where no proposition is true."""
 ASKED = ("single", "multiple", "judgement")
 """Kinds of question that `ask` and `answer` can put; a judgement is put as a single one."""
 
@@ -47,35 +49,51 @@ def propose(question: Question, index: int) -> str:
 
 
 def lessons(
-    question: Question, options: Literal["shown", "hidden"], *, explain: bool
+    question: Question, options: Literal["shown", "hidden", "each"], *, explain: bool
 ) -> list[tuple[str, str]]:
     """What is to be learned from a question: user messages, each with its right answer.
 
-    Propositions are judged one by one; a progressive question is put as its form, with the whole
-    case told; an open one has its reference for an answer, or else its explanation. With `explain`
-    the explanation is asked for, and follows the answer, where there is one; of propositions it is
-    about all together, and left out. Empty where the record says nothing that is right.
+    Propositions are judged one by one, and so is each option of a choice where `options` is "each";
+    a progressive question is put as its form; an open one has its reference for an answer, or else
+    its explanation. With `explain` the explanation is asked for, and follows the answer, where
+    there is one; of what is judged one by one it is about all together, and left out. Empty where
+    the record says nothing that is right.
     """
     if question.kind == "progressive":
         if question.form in (None, "progressive"):
             return []
         question = replace(question, kind=question.form, form=None)
-    if question.kind == "propositions":
+    if question.kind == "propositions" or (options == "each" and question.kind in ASKED):
         right = set(question.answers)
         return [
             (propose(question, index), "True" if index in right else "False")
             for index in range(len(question.options))
         ]
-    told, explanation = answer(question, question.answers), question.explanation
-    if question.kind == "open":
-        told = question.reference or question.explanation
-        explanation = question.explanation if question.reference else ""
+    asked, told = whole(question, options)
+    explanation = question.explanation
+    if question.kind == "open" and not question.reference:
+        told, explanation = explanation, ""
     if not told:
         return []
-    asked = ask(question, "hidden" if question.kind == "open" else options)
     if explain and explanation:
         return [(f"{asked}\n(Explain your answer.)", f"{told}\n\n{explanation}")]
     return [(asked, told)]
+
+
+def whole(question: Question, options: Literal["shown", "hidden", "each"]) -> tuple[str, str]:
+    """A question with its right answer in one turn, as later ones of its case find it told."""
+    if (question.form or question.kind) == "open":
+        return ask(question, "hidden"), question.reference
+    if (question.form or question.kind) == "propositions":
+        return ask(question, "shown"), answer(question, question.answers) or NOTHING
+    shown = "shown" if options == "each" else options
+    return ask(question, shown), answer(question, question.answers)
+
+
+def after(question: Question, before: Question | None) -> Question:
+    """A question of a case, its text left out where the one before it told the same."""
+    again = before is not None and before.context == question.context
+    return replace(question, context="") if again else question
 
 
 def prompt(
@@ -83,14 +101,14 @@ def prompt(
     user: str,
     system: str | None,
     *,
-    earlier: Sequence[tuple[str, str]] = (),
+    earlier: Sequence[tuple[str, str | list[int]]] = (),
     template: bool = True,
 ) -> list[int]:
     """Ids of everything up to where the assistant's answer starts.
 
     `system`: what the system turn says; None leaves it to the chat template, which may put one of
-    its own. `earlier`: the conversation before, as user messages with their answers. `template`:
-    whether the chat template is used.
+    its own. `earlier`: the conversation before, as user messages with their answers, which may be
+    the ids that a model wrote. `template`: whether the chat template is used.
 
     Without it, and where a model has none, questions are asked in the plain form
     "Question: ...\\nAnswer:".
@@ -115,7 +133,8 @@ def prompt(
         )
     ids = before + _ids(tokenizer, around[0])
     for text, after in zip(texts, around[1:], strict=True):
-        ids += text_ids(tokenizer, space + text) + _ids(tokenizer, after)
+        ids += text_ids(tokenizer, space + text) if isinstance(text, str) else text
+        ids += _ids(tokenizer, after)
     return ids
 
 
@@ -167,8 +186,8 @@ def check_template(tokenizer: Any, system: str | None) -> None:
     if tokenizer.chat_template is None:
         raise Complaint(
             f"{folder}: its tokenizer has no chat template, expected one in {file.name} or in "
-            "tokenizer_config.json: instruct learns conversations; put one into the folder that "
-            "the model is adopted from, or start from a model with one"
+            "tokenizer_config.json: set pack.template to false to learn the plain form, 'Question: "
+            "... Answer:', or start from a model with one"
         )
     prompt(tokenizer, "?", system)  # complains where the question is not shown once
     asked = _render(tokenizer, system, SLOT)

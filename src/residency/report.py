@@ -1,10 +1,11 @@
 """report: everything that was built becomes one self-contained page and its metrics.
 
 report.html          did it work; scores and differences; questions; how it was made
-metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`
+metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for `dvc metrics`;
+                     of a served model also tokens and money
 differences.json     {evaluation: {model: {against: {points, low, high, p}}}}, the same
 counts.json          {kind: {name: {kept..., dropped}}}, the same
-plots/accuracy.csv   scores as rows, for `dvc plots`, and for each trained model
+plots/accuracy/*.csv scores on each evaluation, for `dvc plots`, and for each trained model
 plots/loss/*.csv     step, bits per byte and per token; with a gate also
 plots/gate/*.csv     step, bits per byte of domain and of general text
 gate.json            {model: {text: {before, after, rise}, warned}} for `dvc metrics`
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from residency import making, step
+from residency import making, step, took
 from residency.browsing import SAID, Shelf, embedded, shelves
 from residency.charts import Estimate, along, forest
 from residency.decontaminate import questions_in
@@ -48,6 +49,8 @@ from residency.results import (
 from residency.section import Section, Seed
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from residency.declaration import Declaration
 
 LIMIT = 4_900_000
@@ -192,6 +195,7 @@ def _result(
         "along": _along(name, sat, declared),
         "labels": by_label(sat, report.confidence),
         "others": others(sat),
+        "cost": {each.model: each.scores["asked"] for each in sat if "asked" in each.scores},
         "clean": _clean(name, sat, report, declared, ledgers),
         "published": evaluation
         and exam
@@ -275,6 +279,7 @@ def _metrics(sittings: dict[str, list[Sitting]]) -> dict[str, dict[str, dict[str
                 "low": round(each.score.low / 100, 6),
                 "high": round(each.score.high / 100, 6),
                 "questions": each.score.questions,
+                **_cost(each.scores.get("asked", {})),
             }
             for each in sat
         }
@@ -282,16 +287,22 @@ def _metrics(sittings: dict[str, list[Sitting]]) -> dict[str, dict[str, dict[str
     }
 
 
+def _cost(asked: dict[str, Any]) -> dict[str, float]:
+    """What a served model's answers took, by the scores' `asked`."""
+    found = {"tokens": asked["prompt_tokens"] + asked["reply_tokens"]} if asked else {}
+    return found | ({"money": asked["money"]} if asked.get("money") is not None else {})
+
+
 def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[str, Any]]) -> None:
-    _write_csv(
-        folder / "accuracy.csv",
-        ("evaluation", "model", "accuracy", "low", "high"),
-        (
-            (name, model, score["accuracy"], score["low"], score["high"])
-            for name, scores in _metrics(sittings).items()
-            for model, score in scores.items()
-        ),
-    )
+    for name, scores in _metrics(sittings).items():
+        _write_csv(
+            folder / f"accuracy/{name}.csv",
+            ("model", "accuracy", "low", "high"),
+            (
+                (model, each["accuracy"], each["low"], each["high"])
+                for model, each in scores.items()
+            ),
+        )
     for each in trained:
         _write_csv(
             folder / f"loss/{each['name']}.csv",
@@ -319,21 +330,27 @@ def _gate_plots(folder: Path, gated: dict[str, dict[str, Any]]) -> None:
         _write_csv(folder / f"{name}.csv", ("step", *PARTS), rows)
 
 
-def _page(sittings: dict[str, list[Sitting]], *, stages: dict[str, Any], **content: Any) -> str:
-    """Fill the template; everything but our own drawings, style and script is escaped.
-
-    It is filled twice: once without questions, to know what room they have.
-    """
+def templates() -> Environment:
+    """The templates beside this module; all that they are filled with is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _page(sittings: dict[str, list[Sitting]], *, stages: dict[str, Any], **content: Any) -> str:
+    """Fill the template; everything but our own drawings, style and script is escaped.
+
+    It is filled twice: once without questions, to know what room they have.
+    """
+    from markupsafe import Markup
+
+    environment = templates()
     environment.filters["number"] = _number
     own = {end: Path(__file__).with_suffix(f".{end}").read_text("utf-8") for end in ("css", "js")}
     digest = base64.b64encode(hashlib.sha256(own["js"].encode()).digest()).decode()
@@ -362,4 +379,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    step.run(report, Report)
+    step.run(report, Report, took.beside)

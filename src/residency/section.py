@@ -44,6 +44,15 @@ Candidate = Annotated[str, StringConstraints(pattern=CANDIDATE, max_length=68)]
 LONGEST_NAME, MOST_NAMES = 80, 40
 """Of names in a message: a wrong file's "column" may be a paragraph, and it may have thousands."""
 
+Homepage = Annotated[
+    str | None,
+    Field(
+        pattern=r"^https?://\S+$",
+        description="Page where people find the raw files, told where they are missing; nothing is "
+        "fetched from it. null where there is none.",
+    ),
+]
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 

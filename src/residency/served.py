@@ -68,6 +68,10 @@ class Endpoint(Section):
         description="What the server calls the most tokens of a reply; OpenAI's reasoning models "
         "take max_completion_tokens."
     )
+    temperature: Literal["told", "own"] = Field(
+        description="Whether the server is told a request's temperature or takes its own, as "
+        "OpenAI's reasoning models insist on."
+    )
 
 
 def write_endpoint(endpoint: Endpoint, model: Path) -> None:

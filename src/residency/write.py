@@ -13,18 +13,18 @@ import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, Tag
 
-from residency import author, judge, records, served, step
-from residency.answers import Budget, Refused, Reply, Request, ask
+from residency import author, judge, records, step
+from residency.answers import Refused, Reply
+from residency.asked import Asked, Spend, budget
 from residency.asking import Prompt
 from residency.author import Item, ModelWriter, Unusable
-from residency.checks import Checks, Fault, checks
+from residency.checks import DUPLICATE, Checks, Fault, checks
 from residency.decontaminate import Decontaminate
 from residency.files import write_rows
 from residency.judge import Verify
@@ -51,21 +51,6 @@ Writer = Annotated[
 ]
 
 
-class Spend(Section):
-    """What models may cost; where it ends, what is written so far is kept."""
-
-    money: float | None = Field(
-        gt=0, description="In the currency of the models' prices; null for any."
-    )
-    tokens: int | None = Field(ge=1, description="Of prompts and replies together; null for any.")
-
-    @model_validator(mode="after")
-    def _of_something(self) -> Spend:
-        if self.money is None and self.tokens is None:
-            raise ValueError("bounds neither money nor tokens; set budget to null")
-        return self
-
-
 class Questions(Section):
     """Synthetic exam questions written from a corpus."""
 
@@ -81,53 +66,6 @@ class Questions(Section):
         """The models that write and judge."""
         writes = [self.writer.model] if isinstance(self.writer, ModelWriter) else []
         return [*writes, *(self.verify.judges if self.verify else [])]
-
-
-@dataclass(slots=True)
-class Asked:
-    """What was asked of models, and what it cost."""
-
-    budget: Budget
-    currency: str | None = None
-    rows: list[dict[str, Any]] = field(default_factory=list)  # of replies.jsonl
-    refused: int = 0
-
-    def ask(
-        self, model: Path, requests: Sequence[Request], about: Sequence[str], prompts: list[Prompt]
-    ) -> list[Reply | Refused | None]:
-        """The replies; `about` and `prompts`: what each request is for, and its file."""
-        found = served.endpoint(model)
-        if found and found.price:
-            self.currency = found.price.currency
-        replies = ask(model, requests, self.budget)
-        for reply, request, name, prompt in zip(replies, requests, about, prompts, strict=True):
-            if reply is None:
-                continue
-            row = {"about": name, "asked": model.name, "key": reply.key, "seed": request.seed}
-            row |= {"prompt": prompt.file, "prompt_sha256": prompt.sha256}
-            if isinstance(reply, Refused):
-                self.refused += 1
-                row |= {"refused": reply.reason}
-            said = reply.said if isinstance(reply, Refused) else reply
-            told = ("model", "prompt_tokens", "reply_tokens", "finish", "cost", "asked_at")
-            row |= {key: getattr(said, key) for key in (*told, "seconds")} if said else {}
-            self.rows.append(row)
-        return replies
-
-    def told(self, kept: int) -> dict[str, Any]:
-        """What it came to, for the counts."""
-        paid = any(row.get("cost") is not None for row in self.rows)
-        money = round(float(self.budget.spent_money), 6) if paid else None
-        return {
-            "requests": len(self.rows),
-            "refused": self.refused,
-            "prompt_tokens": sum(row.get("prompt_tokens", 0) for row in self.rows),
-            "reply_tokens": sum(row.get("reply_tokens", 0) for row in self.rows),
-            "money": money,
-            "currency": self.currency,
-            "money_per_kept_question": round(money / kept, 6) if money and kept else None,
-            "stopped_by_budget": self.budget.stopped,
-        }
 
 
 def write(
@@ -152,12 +90,7 @@ def write(
     shown = list(records.questions(examples)) if examples else []
     fault = checks(questions.checks, known, questions.decontaminate, shown)
     spend = questions.budget
-    asked = Asked(
-        Budget(
-            money=Decimal(str(spend.money)) if spend and spend.money is not None else None,
-            tokens=spend.tokens if spend else None,
-        )
-    )
+    asked = Asked(budget(spend))
     bench = Bench(questions.verify, judges, asked, writer.seed)
     if isinstance(writer, OfflineWriter):
         documents = list(records.documents(corpus))
@@ -171,8 +104,18 @@ def write(
     write_rows(out / "replies.jsonl", asked.rows)
     forms = Counter(question.labels["kind"] for question in kept)
     counts = {"questions": len(kept), **dict(sorted(forms.items())), **found.counts(kept)}
-    told = {"asked": asked.told(len(kept))} if asked.rows else {}
+    told = {"asked": _cost(asked, len(kept))} if asked.rows else {}
     records.write_ledger(out, counts, found.rejected, **told)
+
+
+def _cost(asked: Asked, kept: int) -> dict[str, Any]:
+    told = asked.told()
+    each = round(told["money"] / kept, 6) if told["money"] and kept else None
+    return {
+        **told,
+        "money_per_kept_question": each,
+        "stopped_by_budget": asked.budget.stopped,
+    }
 
 
 @dataclass(slots=True)
@@ -219,7 +162,7 @@ def _by_rule(
     found.kept = []
     for batch in _batches(cases, BATCH if bounded else len(cases)):
         for (case, _), verdict in zip(batch, bench.verdicts(batch), strict=True):
-            _take(found, case, verdict)
+            _take(found, case, verdict, fault)
     return found
 
 
@@ -259,26 +202,34 @@ def _by_model(
                 )
                 for item in batch
             ]
-            replies = bench.asked.ask(
-                model, requests, [each.id for each in batch], [files[i.kind] for i in batch]
-            )
-            cases = []
-            for item, request, reply in zip(batch, requests, replies, strict=True):
-                if reply is not None:
-                    about.add(item.passage.id)
-                case = _drafted(writer, item, reply, fault, found)
-                stems[item.passage.id] += [each.stem for each in case]
-                told = {
-                    "writer": model.name,
-                    "prompt": files[item.kind].file,
-                    "prompt_sha256": files[item.kind].sha256,
-                    "seed": request.seed,
-                }
-                if case:
-                    case = [replace(each, origin=each.origin | told) for each in case]
-                    cases.append((case, item.passage))
-            for (case, _), verdict in zip(cases, bench.verdicts(cases), strict=True):
-                _take(found, case, verdict)
+            told_by = [_file(files[item.kind]) for item in batch]
+            replies = bench.asked.ask(model, requests, [each.id for each in batch], told_by)
+            about |= {
+                item.passage.id
+                for item, reply in zip(batch, replies, strict=True)
+                if reply is not None
+            }
+            waiting = list(zip(batch, requests, replies, strict=True))
+            while waiting:
+                cases, again, refused = [], [], []
+                for item, request, reply in waiting:
+                    case, rejected = _drafted(writer, item, reply, fault)
+                    if not case and any(each.reason == DUPLICATE for each in rejected):
+                        again.append((item, request, reply))
+                        refused += rejected
+                        continue
+                    found.rejected += rejected
+                    stems[item.passage.id] += [each.stem for each in case]
+                    told = {"writer": model.name, **_file(files[item.kind]), "seed": request.seed}
+                    if case:
+                        case = [replace(each, origin=each.origin | told) for each in case]
+                        cases.append((case, item.passage))
+                before = len(found.rejected)
+                for (case, _), verdict in zip(cases, bench.verdicts(cases), strict=True):
+                    _take(found, case, verdict, fault)
+                # What repeats a draft of this batch that judges dropped is no duplicate any more.
+                waiting = again if len(found.rejected) > before else []
+                found.rejected += [] if waiting else refused
     found.asked_about = len(about)
     places = {each.id: place for place, row in enumerate(plan) for each in row}
     order = {each.id: (places[each.id], each.kind, each.number) for row in plan for each in row}
@@ -295,6 +246,10 @@ def _batches(some: Sequence[Each], size: int) -> Iterator[Sequence[Each]]:
         yield some[start : start + size]
 
 
+def _file(prompt: Prompt) -> dict[str, str]:
+    return {"prompt": prompt.file, "prompt_sha256": prompt.sha256}
+
+
 def _item_of(question: Question) -> str:
     return question.group if question.kind == "progressive" else question.id
 
@@ -304,31 +259,31 @@ def _drafted(
     item: Item,
     reply: Reply | Refused | None,
     fault: Fault,
-    found: Found,
-) -> list[Question]:
-    """The questions of one reply without fault; why the others are not kept goes to `found`.
+) -> tuple[list[Question], list[Rejected]]:
+    """The questions of one reply without fault, and why the others are not kept.
 
     Of a case those up to the first with a fault are kept, if they are three or more: what comes
     later builds on it.
     """
+    rejected: list[Rejected] = []
 
     def reject(id: str, reason: str, detail: str, told: dict[str, Any]) -> None:
         document = item.passage.document
         place = {"document": document.id, "passage": [item.passage.start, item.passage.end]}
         item_told = told | {"origin": place}
-        found.rejected.append(Rejected(id=id, reason=reason, detail=detail, item=item_told))
+        rejected.append(Rejected(id=id, reason=reason, detail=detail, item=item_told))
 
     if reply is None:
         reject(item.id, "budget spent", "", {})
-        return []
+        return [], rejected
     if isinstance(reply, Refused):
         reject(item.id, reply.reason, reply.detail, {"key": reply.key})
-        return []
+        return [], rejected
     try:
         drafts = author.read(writer, item, reply)
     except Unusable as why:
         reject(item.id, why.args[0], why.args[1], {"reply": reply.text, "key": reply.key})
-        return []
+        return [], rejected
     case: list[Question] = []
     for place, draft in enumerate(drafts, 1):
         id = item.id if item.kind != "progressive" else f"{item.id}.{place}"
@@ -342,9 +297,10 @@ def _drafted(
             case.append(draft)
     if item.kind == "progressive" and len(case) < FEWEST:
         for each in case:
+            fault.forget(each)
             reject(each.id, "case too short", f"{len(case)} good questions of it", _told(each))
-        return []
-    return case
+        return [], rejected
+    return case, rejected
 
 
 def _told(question: Question) -> dict[str, Any]:
@@ -367,7 +323,7 @@ class Verdict:
     closed_book: str = ""  # share of judges right without the passage, as a label
 
 
-def _take(found: Found, case: list[Question], verdicts: list[Verdict]) -> None:
+def _take(found: Found, case: list[Question], verdicts: list[Verdict], fault: Fault) -> None:
     """Keep a case's questions up to the first that the judges do not; none if too few are left."""
     good = list(itertools.takewhile(lambda each: not each.reason, verdicts))
     short = case[0].kind == "progressive" and len(good) < FEWEST
@@ -378,6 +334,7 @@ def _take(found: Found, case: list[Question], verdicts: list[Verdict]) -> None:
                 labels = labels | {"closed_book": verdict.closed_book}
             found.kept.append(replace(question, labels=labels))
             continue
+        fault.forget(question)
         reason, detail = verdict.reason, verdict.detail
         if not reason:
             late = place > len(good)
@@ -416,7 +373,7 @@ class Bench:
         every = [each for made in requests for each in made]
         said = []
         for model in self.judges:
-            replies = iter(self.asked.ask(model, every, about, [prompt] * len(every)))
+            replies = iter(self.asked.ask(model, every, about, [_file(prompt)] * len(every)))
             said.append([[next(replies) for _ in made] for made in requests])
         verdicts = iter(
             _verdict(question, [replies[place] for replies in said])

@@ -287,7 +287,7 @@ def keys(models: dict[str, Any]) -> Iterator[Finding]:
         variable = endpoint.get("key")
         if not variable:
             continue
-        if os.environ.get(variable):
+        if os.environ.get(variable, "").strip():
             said = f"models.{name}: {variable} is set"
             yield Finding(level="ok", about="keys", said=said)
         else:

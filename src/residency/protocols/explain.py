@@ -20,6 +20,7 @@ from residency.prompts import ASKED
 from residency.protocols import sitting as shared
 from residency.protocols.parsing import parse
 from residency.protocols.sitting import (
+    Budget,
     Most,
     Options,
     Precision,
@@ -47,6 +48,7 @@ class Explain(Section):
     template: Template
     few_shot: Shots
     precision: Precision
+    budget: Budget
 
     @model_validator(mode="after")
     def _agreed(self) -> Self:
@@ -80,7 +82,7 @@ def _read(question: Question, text: str) -> dict[str, Any]:
     else:
         first, _, rest = text.partition("\n\n")
         reference = question.explanation
-        told = {"explained": rest.strip(), "answer": parse(first, question)}
+        told = {"explained": rest.strip(), "answer": parse(first, question, "text")}
     compared = overlap(told["explained"], reference) if reference else None
     return {**told, "reference": reference, "overlap": compared}
 

@@ -2,8 +2,8 @@
 
 The conversation holds the earlier questions with the model's own answers, or with the right ones:
 the difference tells how far a wrong turn carries. A case's text is told once, before its first
-question. Questions are answered by likelihood, propositions are judged one by one, as by their
-forms. All cases' first questions are asked together, then all second ones.
+question. Questions are answered by likelihood or by generation, propositions judged one by one,
+as by their forms. All cases' first questions are asked together, then all second ones.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from residency import prompts
-from residency.protocols import likelihood, propositions
+from residency.protocols import generate, likelihood, propositions
 from residency.protocols import sitting as shared
 from residency.protocols.sitting import (
+    Budget,
+    By,
     Normalise,
     Of,
     Options,
@@ -26,11 +28,11 @@ from residency.protocols.sitting import (
     System,
     Template,
 )
+from residency.protocols.writing import Text, write
 from residency.records import Question
 from residency.section import Section
 
 ASKS = ("progressive",)
-NOTHING = "None."  # what is said where no proposition is true
 
 
 class Progressive(Section):
@@ -42,6 +44,7 @@ class Progressive(Section):
         description="Whose answers to the earlier questions are the context: the model's own, or "
         "the right ones."
     )
+    by: By
     of: Of
     options: Options
     normalise: Normalise
@@ -49,10 +52,12 @@ class Progressive(Section):
     template: Template
     few_shot: None = Field(description="No examples: the case's earlier questions are there.")
     precision: Precision
+    budget: Budget
 
     @model_validator(mode="after")
     def _agreed(self) -> Self:
         shared.agreed(self.of, self.options, self.template, self.system)
+        shared.divided(self.by, self.normalise)
         return self
 
 
@@ -74,15 +79,14 @@ def sit(protocol: Progressive, sitting: Sitting, asked: Sequence[Question]) -> l
         for number, question, row in zip(numbers, now, rows, strict=True):
             found[number] = row | {"earlier": list(told[question.group])}
             answer = row["answer"] if protocol.earlier == "own" else question.answers
-            said = shared.told(question, answer, protocol.of) or NOTHING
+            said = shared.told(question, answer or (), protocol.of) or prompts.NOTHING
             told[question.group].append((_user(protocol, question), said))
     return [found[number] for number in range(len(asked))]
 
 
 def _as_asked(question: Question, before: Question | None) -> Question:
     """The question as its form, with the case's text only where the one before had another."""
-    context = "" if before and before.context == question.context else question.context
-    return replace(question, kind=question.form or "single", form=None, context=context)
+    return replace(prompts.after(question, before), kind=question.form or "single", form=None)
 
 
 def _user(protocol: Progressive, question: Question) -> str:
@@ -103,15 +107,48 @@ def _answered(
     if chosen:
         some = [asked[i] for i in chosen]
         users = [_user(protocol, each) for each in some]
-        put = [shared.put(sitting, u, earlier[i]) for u, i in zip(users, chosen, strict=True)]
-        rated = likelihood.rate(protocol, sitting, some, put)
-        for i, user, rows in zip(chosen, users, rated, strict=True):
-            best = likelihood.best(rows)["options"]
-            found[i] = {"prompt": user, "candidates": rows, "answer": best}
+        answer = _written if protocol.by == "generation" else _rated
+        rows = answer(protocol, sitting, some, users, [earlier[i] for i in chosen])
+        found |= dict(zip(chosen, rows, strict=True))
     if judged:
-        rows = propositions.judge(sitting, [asked[i] for i in judged], [earlier[i] for i in judged])
+        some, before = [asked[i] for i in judged], [earlier[i] for i in judged]
+        rows = propositions.judge(sitting, protocol.by, some, before)
         found |= dict(zip(judged, rows, strict=True))
     return [found[i] for i in range(len(asked))]
+
+
+def _rated(
+    protocol: Progressive,
+    sitting: Sitting,
+    asked: Sequence[Question],
+    users: Sequence[str],
+    earlier: Sequence[list[tuple[str, str]]],
+) -> list[dict[str, Any]]:
+    put = [shared.put(sitting, *each) for each in zip(users, earlier, strict=True)]
+    rated = likelihood.rate(protocol, sitting, asked, put)
+    return [
+        {"prompt": user, "candidates": rows, "answer": likelihood.best(rows)["options"]}
+        for user, rows in zip(users, rated, strict=True)
+    ]
+
+
+def _written(
+    protocol: Progressive,
+    sitting: Sitting,
+    asked: Sequence[Question],
+    users: Sequence[str],
+    earlier: Sequence[list[tuple[str, str]]],
+) -> list[dict[str, Any]]:
+    sets = [generate.choices(protocol, each) for each in asked]
+    texts = [
+        Text(id=question.id, user=user, earlier=tuple(before))
+        for question, user, before in zip(asked, users, earlier, strict=True)
+    ]
+    said = write(sitting, texts, 0, allowed=[list(each) for each in sets])
+    return [
+        {"prompt": user, "said": text, "answer": each.get(text)}
+        for user, text, each in zip(users, said, sets, strict=True)
+    ]
 
 
 def example(_protocol: Progressive, _question: Question) -> list[tuple[str, str]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from residency import prompts
+from residency import prompts, times
+from residency.answers import Refused, Reply, Request
+from residency.asked import Spend
 from residency.likelihoods import loglikelihoods
 from residency.records import Question
 from residency.section import Complaint, Section, Seed
@@ -47,7 +49,19 @@ Normalise = Annotated[
     Literal["none", "tokens", "characters"],
     Field(description="What a candidate's log-likelihood is divided by."),
 ]
+By = Annotated[
+    Literal["likelihood", "generation"],
+    Field(
+        description="Whether the likeliest of the allowed answers counts, or the one the model "
+        "writes, which may be none but these; a served model can only write."
+    ),
+]
 Most = Annotated[int, Field(ge=1, description="Tokens of a generated text.")]
+
+Budget = Annotated[
+    Spend | None,
+    Field(description="What each served model may cost, or it has no score; null for anything."),
+]
 
 
 class FewShot(Section):
@@ -62,15 +76,20 @@ Shots = Annotated[
 ]
 
 
+Ask = Callable[[Sequence[Request], Sequence[str]], list[Reply | Refused]]
+"""Gives the replies to requests, each about a question."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sitting:
     """A model that sits an exam, and what all its prompts have in common."""
 
-    network: Any
-    tokenizer: Any
+    network: Any  # None where the model is served
+    tokenizer: Any  # likewise
     system: str | None
     template: bool
     examples: tuple[tuple[str, str], ...] = ()
+    ask: Ask | None = None  # how a served model is asked
 
 
 def agreed(of: str, options: str, template: bool, system: str | None) -> None:
@@ -79,6 +98,12 @@ def agreed(of: str, options: str, template: bool, system: str | None) -> None:
         raise ValueError("options: shown where letters are answered, found hidden")
     if not template and system:
         raise ValueError("system: null or empty where template is false: there is no system turn")
+
+
+def divided(by: str, normalise: str) -> None:
+    """For validators: what is divided is a likelihood."""
+    if by == "generation" and normalise != "none":
+        raise ValueError(f"normalise: none where by is generation, found {normalise}")
 
 
 def put(sitting: Sitting, user: str, earlier: Sequence[tuple[str, str]] = ()) -> list[int]:
@@ -108,7 +133,9 @@ def score(
     """
     for id, (prompt, replies) in zip(ids, asked, strict=True):
         fits(sitting, id, len(prompt) + max(map(len, replies)), "its longest answer")
-    found = loglikelihoods(sitting.network, asked)
+    seconds: list[float] = []
+    found = loglikelihoods(sitting.network, asked, seconds=seconds)
+    times.spent(ids, seconds, [len(prompt) + sum(map(len, said)) for prompt, said in asked])
     return [[round(each, 4) for each in values] for values in found]
 
 
@@ -143,6 +170,11 @@ def told(question: Question, indexes: Iterable[int], of: str) -> str:
     if of == "text":
         return prompts.answer(question, indexes)
     return "; ".join(letter(index) for index in sorted(set(indexes)))
+
+
+def shown(question: Question, options: Literal["shown", "hidden"], of: str) -> tuple[str, str]:
+    """A question as it is asked, with its right answer."""
+    return ask(question, options, of), told(question, question.answers, of)
 
 
 def letter(index: int) -> str:

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from residency import prompts
 from residency.protocols import sitting as shared
-from residency.protocols.sitting import Most, Precision, Sitting, System, Template, letter
+from residency.protocols.sitting import Budget, Most, Precision, Sitting, System, Template, letter
 from residency.protocols.writing import Text, write
 from residency.records import Question
 from residency.section import Section
@@ -41,6 +41,7 @@ class VoC(Section):
     template: Template
     few_shot: None = Field(description="No examples: none has arguments.")
     precision: Precision
+    budget: Budget
 
     @model_validator(mode="after")
     def _agreed(self) -> Self:
@@ -76,7 +77,7 @@ def sit(protocol: VoC, sitting: Sitting, asked: Sequence[Question]) -> list[dict
             "check_prompt": user,
             "check": check,
             "said": answer,
-            "answer": (ord(answer) - ord("A"),),
+            "answer": (ord(answer) - ord("A"),) if answer else None,
         }
         for (question, user), some, check, answer in zip(
             pairs, arguments, checks, said, strict=True
