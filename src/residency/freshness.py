@@ -166,16 +166,17 @@ def _clear_the_dead(cancel: bool) -> None:
     while jobs := at_work(here=bool(left)):
         for job in sorted(jobs.keys() - told):
             told.add(job)
-            number = job.rpartition(" ")[2]
-            on_cluster = job.startswith("SLURM")
+            kind, _, number = job.rpartition(" ")
+            on_cluster = kind == "SLURM job"
+            if on_cluster and cancel:
+                print(f"ending a job of an earlier run: {jobs[job]} ({job})", file=sys.stderr)
+                slurm.cancel(number)
+                continue
             print(
-                f"{'ending' if on_cluster and cancel else 'waiting for'} a job of an earlier run: "
-                f"{jobs[job]} ({job}; to start it over instead: "
-                f"{'scancel' if on_cluster else 'kill'} {number})",
+                f"waiting for a job of an earlier run: {jobs[job]} ({job}; "
+                f"to start it over instead: {'scancel' if on_cluster else 'kill'} {number})",
                 file=sys.stderr,
             )
-            if on_cluster and cancel:
-                slurm.cancel(number)
         time.sleep(0.5)
     for path in left:
         path.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def _on_nodes(nodes: int) -> int:
     try:
         return agents.wait()
     finally:
-        agents.kill()
+        agents.terminate()
         for each, handler in before.items():
             signal.signal(each, handler)
 
