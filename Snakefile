@@ -24,6 +24,8 @@ try:
             slurm.ready()
         cancel = config.get("orphans") == "cancel" and not workflow.output_settings.dryrun
         freshness.align(list(STAGES.values()), cancel)
+    else:
+        slurm.pass_on()
 except Complaint as complaint:
     raise WorkflowError(str(complaint))
 

@@ -11,7 +11,9 @@ one of these changes.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -104,6 +106,30 @@ def at_work() -> dict[str, str]:
 def cancel(number: str) -> None:
     """Ask SLURM to end a job; a training saves its state first."""
     _asked("scancel", number)
+
+
+def pass_on() -> None:
+    """On a node, hand SIGTERM and SIGUSR1 on to the step, so that a training saves its state.
+
+    SLURM tells the first process of a job alone that its time is up (of a control group, the child
+    of slurmstepd), which is Snakemake; that would just wait for its job.
+    """
+    import psutil
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    def hand_on(number: int, _frame: Any) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+
+    wait = JobScheduler.exit_gracefully
+
+    def hand_on_and_wait(self: Any, number: int, frame: Any) -> None:
+        hand_on(number, frame)
+        wait(self, number, frame)
+
+    JobScheduler.exit_gracefully = hand_on_and_wait
+    signal.signal(signal.SIGUSR1, hand_on)
 
 
 def _asked(*command: str) -> tuple[str, str]:
