@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,9 @@ def idle(slurm: Slurm) -> Iterator[None]:
     """Every test finds the nodes idle."""
     yield
     for process in psutil.Process().children():
-        if "snakemake" in " ".join(process.cmdline()):
-            process.kill()
+        with contextlib.suppress(psutil.Error):  # ended since
+            if "snakemake" in " ".join(process.cmdline()):
+                process.kill()
     said("scancel", "--user=root")
     for name in set(slurm.nodes()) - set(slurm.daemons):
         slurm.start_node(name)
