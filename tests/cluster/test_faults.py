@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -35,6 +36,13 @@ def trainings(project: Clustered) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def signalled(process: psutil.Process) -> bool:
+    """Whether a suspended process has been told to end."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (pending,) = re.findall(r"^ShdPnd:\s*(\w+)", status, flags=re.MULTILINE)
+    return bool(int(pending, 16) >> signal.SIGTERM - 1 & 1)
 
 
 def ended_well(project: Clustered, build: Build, jobs: int) -> str:
@@ -93,12 +101,14 @@ def test_a_node_set_down_costs_its_jobs_a_second_start(mine: Clustered, slurm: S
 
 
 def test_a_training_goes_on_after_its_time_limit(mine: Clustered) -> None:
-    params = mine.params()
-    params["models"]["reader"]["train"]["steps"] = 12000
-    mine.declare(params)
     limits = ["train:runtime=2", "train:slurm_extra='--signal=TERM@40'"]
     build, job = begun(mine, "--set-resources", *limits)
-    build.until(lambda: mine.at("train/reader", "stopped by a signal after step"), "a signal")
+    build.until(lambda: mine.at("train/reader", "step 1/"), "a step")
+    (first,) = trainings(mine)
+    first.suspend()
+    build.until(lambda: signalled(first), "a signal")
+    first.resume()
+    build.until(lambda: mine.at("train/reader", "stopped by a signal after step"), "its end")
     build.until(lambda: len(build.jobs()) == 2, "a second job")
     said("scontrol", "update", f"JobId={build.jobs()[1]}", "TimeLimit=30")
     build.until(lambda: mine.at("train/reader", "going on after step"), "resumption")
