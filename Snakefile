@@ -15,6 +15,9 @@ from residency import declaration, devices, endpoint, freshness, graph
 from residency.section import Complaint, nearest
 
 try:
+    UNPULLED = {}
+    if workflow.is_main_process:
+        UNPULLED = freshness.begin(workflow.output_settings.dryrun)
     DECLARATION = declaration.load(Path("params.yaml"))
     graph.check(DECLARATION)
     STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
