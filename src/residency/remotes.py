@@ -9,7 +9,7 @@ a file that a broken push left behind (over SSH) stays as it is, and is put in p
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -54,8 +54,9 @@ def pull(repo: Repo, dry: bool) -> dict[str, str]:
     for _ in ["the lists of what is in a folder", "the files"]:
         lacking = {oid for stage in absent for oid in _lacking(repo, stage)}
         failed |= _fetched(repo, remote, sorted(lacking - failed.keys()))
-    with suppress(Exception):  # only saves work later, for values that others had
-        repo.stage_cache.pull(None)
+    if not any(failed.values()):
+        known = repo.cloud.get_remote_odb(name, hash_name="md5-dos2unix")
+        _runs(known, repo.cache.legacy, {})  # one that is missing costs work later, no more
     why, whole = {}, []
     for stage in absent:
         if not (first := next(_lacking(repo, stage), None)):
@@ -93,32 +94,29 @@ def push(repo: Repo, anew: Sequence[str]) -> int:
     here = {oid for oid in owner if cache.exists(oid)}
     for each in sorted({owner[oid] for oid in owner.keys() - here}):
         _tell(f"{each} is recorded and not here: it is not sent")
-    with ThreadPoolExecutor(remote.fs.jobs) as pool:
-        there = dict(zip(here, pool.map(lambda oid: _size(remote, oid), here), strict=True))
-    wanted = sorted(oid for oid in here if owner[oid] in anew or there[oid] != _size(cache, oid))
+    again = {oid for each in anew for oid in _objects(repo, stages[each])}
+    try:
+        with ThreadPoolExecutor(remote.fs.jobs) as pool:
+            there = dict(zip(here, pool.map(lambda oid: _size(remote, oid), here), strict=True))
+    except Exception as error:  # whatever the protocol raises
+        raise Complaint(f"{name} broke off: {_said(error)}; nothing was sent; try again") from None
+    wanted = sorted(oid for oid in here if oid in again or there[oid] != _size(cache, oid))
     failed = dict[str, BaseException]()
     for lists in [False, True]:
-        batch = [
-            oid
-            for oid in wanted
-            if oid.endswith(".dir") == lists and not (lists and owner[oid] in _of(failed, owner))
-        ]
-        _moved(cache, remote, batch, failed)
-    try:
-        repo.stage_cache.push(None)
-    except Exception as error:  # whatever the protocol raises
-        failed.setdefault("runs", error)
+        if not failed:  # else a list would vouch for files that are not there
+            batch = [oid for oid in wanted if oid.endswith(".dir") == lists]
+            _moved(cache, remote, batch, failed)
+    if not failed:
+        known = repo.cloud.get_remote_odb(name, hash_name="md5-dos2unix")
+        _runs(repo.cache.legacy, known, failed)
     if failed:
-        hurt, first = ", ".join(sorted(_of(failed, owner))), next(iter(failed.values()))
+        hurt = ", ".join(sorted({owner[oid] for oid in failed if oid in owner}))
+        first = next(iter(failed.values()))
         raise Complaint(
             f"{name} broke off: {_said(first)}; not sent whole: {hurt or 'what is known of runs'}; "
             "the same command sends the rest"
         )
     return len(wanted)
-
-
-def _of(oids: Iterable[str], owner: dict[str, str]) -> set[str]:
-    return {owner[oid] for oid in oids if oid in owner}
 
 
 def _objects(repo: Repo, stage: Any) -> Iterator[str]:
@@ -165,17 +163,36 @@ def _moved(source: Any, target: Any, oids: list[str], failed: dict[str, BaseExce
 
     if oids:
         paths = [source.oid_to_path(oid) for oid in oids]
-        local = target.fs.protocol == "local"
-        with TqdmCallback(desc="pulling" if local else "pushing", unit="file") as shown:
+        with TqdmCallback(desc="objects", unit="file") as shown:
             target.add(
                 paths,
                 source.fs,
                 oids,
                 check_exists=False,
-                verify=local,
+                verify=target.fs.protocol == "local",
                 on_error=failed.__setitem__,
                 callback=shown,
             )
+
+
+def _runs(source: Any, target: Any, failed: dict[str, BaseException]) -> None:
+    """Copy what DVC knows of runs, where the target does not know it."""
+    from dvc_objects.fs.generic import copy
+
+    def known(store: Any) -> dict[str, str]:
+        place = store.fs.join(store.path, "runs")
+        found = store.fs.find(place) if store.fs.exists(place) else []
+        return {store.fs.as_posix(store.fs.relpath(path, store.path)): path for path in found}
+
+    def note(_source: str, path: str, error: BaseException) -> None:
+        failed[path] = error
+
+    theirs = known(source)
+    if new := sorted(theirs.keys() - known(target).keys()):
+        paths = [target.fs.join(target.path, *each.split("/")) for each in new]
+        for parent in {target.fs.parent(path) for path in paths}:
+            target.fs.makedirs(parent)
+        copy(source.fs, [theirs[each] for each in new], target.fs, paths, on_error=note)
 
 
 def _size(store: Any, oid: str) -> int | None:
