@@ -67,6 +67,7 @@ def test_what_was_pushed_comes_back_whole(
     assert typed(capsys, "push").out.startswith("0 objects sent")
 
 
+@pytest.mark.slow
 def test_what_a_broken_push_left_is_sent_again(
     mine: Project, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_what_a_broken_push_left_is_sent_again(
     assert typed(capsys, "push").out.startswith("1 objects sent")
 
 
+@pytest.mark.slow
 def test_a_spoilt_object_is_not_put_in_place_and_is_sent_anew_on_request(
     mine: Project, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_spoilt_object_is_not_put_in_place_and_is_sent_anew_on_request(
     assert freshness.changed() == set()
 
 
+@pytest.mark.slow
 def test_what_is_not_on_the_remote_is_left_to_be_built(
     mine: Project, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
