@@ -4,7 +4,9 @@ PYTHON ?= python3
 READY := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: default eval lint test test-all format generate
+SLURM := munge slurmctld slurmd slurm-client slurmdbd mariadb-server
+
+.PHONY: default eval lint test test-all test-cluster format generate
 
 default: lint test
 
@@ -22,6 +24,15 @@ test: $(READY)
 
 test-all: $(READY)
 	python -m pytest
+
+# On a real SLURM of three nodes, on this machine; as root on Debian it is installed.
+# To choose: make test-cluster CLUSTER='-m "not slow"'
+test-cluster: $(READY)
+	@command -v slurmctld mariadbd > /dev/null || test "$$(id -u)" != 0 || { \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(SLURM); \
+	} > /dev/null || echo "SLURM could not be installed; its tests are skipped"
+	python -m pytest tests/cluster -rs $(CLUSTER)
 
 format: $(READY)
 	ruff check --fix .

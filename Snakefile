@@ -2,6 +2,7 @@
 
     snakemake --cores all eval      build everything params.yaml declares
     snakemake -n eval               say what would be done
+    snakemake --profile profiles/slurm eval      the same on a cluster
 
 What is built stands in params.yaml; what a step is, in dvc.yaml; how and where it runs, in rules/;
 what it does, in src/residency/.
@@ -11,18 +12,23 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from residency import declaration, devices, endpoint, freshness, graph
+from residency import declaration, devices, endpoint, freshness, graph, slurm
 from residency.section import Complaint, nearest
 
 try:
     UNPULLED = {}
     if workflow.is_main_process:
-        UNPULLED = freshness.begin(workflow.output_settings.dryrun)
+        if "nodes" in config:
+            slurm.ready()
+        dry = workflow.output_settings.dryrun
+        UNPULLED = freshness.begin(dry, config.get("orphans") == "cancel" and not dry)
     DECLARATION = declaration.load(Path("params.yaml"))
     graph.check(DECLARATION)
     STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
     if workflow.is_main_process:
         freshness.align(list(STAGES.values()))
+    else:
+        slurm.pass_on()
 except Complaint as complaint:
     raise WorkflowError(str(complaint))
 
@@ -30,6 +36,11 @@ except Complaint as complaint:
 wildcard_constraints:
     **{name: "[a-z0-9_]+" for name in ["source", "exam", "corpus", "tokenizer", "questions"]},
     **{name: "[a-z0-9_]+" for name in ["model", "evaluation", "fertility"]},
+
+
+localrules:
+    adopt,
+    report,
 
 
 rule eval:

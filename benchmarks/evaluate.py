@@ -1,10 +1,12 @@
 """Likelihood of option texts, side by side with lm-evaluation-harness: answers, speed, memory.
 
-    python benchmarks/evaluate.py LM_EVAL_PYTHON MODEL DATA [QUESTIONS]
+    python benchmarks/evaluate.py LM_EVAL_PYTHON MODEL DATA [QUESTIONS [EXAM ...]]
 
 LM_EVAL_PYTHON: the interpreter of an environment with lm_eval; MODEL: a folder of build/models;
 DATA: the folder with medqa, pubmedqa and frenchmedmcqa. The same ids are scored by both, in plain
-form and float32, each in a process of its own. A batch holds as many tokens in both.
+form and float32, each in a process of its own. A batch holds as many tokens in both. Questions are
+taken from the whole split at equal distances, so that those with several right answers are among
+them: every set of options is then a reply.
 """
 
 from __future__ import annotations
@@ -71,10 +73,11 @@ def main() -> None:
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 40
     tokenizer = AutoTokenizer.from_pretrained(model)
     print(
-        "| exam | questions | replies | | questions/s | CPU s | peak MB | same answers | widest |"
+        "| exam | questions | replies | | questions/s | CPU s | peak MB | right | same answers "
+        "| widest |\n|---|---|---|---|---|---|---|---|---|---|"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name, (folder, adapter, share) in EXAMS.items():
+    for name in sys.argv[5:] or EXAMS:
+        folder, adapter, share = EXAMS[name]
         with tempfile.TemporaryDirectory() as place:
             items = asked(
                 tokenizer, Path(data) / folder, adapter, Path(place), max(1, int(count * share))
@@ -84,13 +87,18 @@ def main() -> None:
             ours = ran(sys.executable, OURS, model, file)
             theirs = ran(python, THEIRS, model, file)
         pairs = list(zip(ours["found"], theirs["found"], strict=True))
-        same = sum(one.index(max(one)) == other.index(max(other)) for one, other in pairs)
+        chosen = [[each.index(max(each)) for each in pair] for pair in pairs]
+        same = sum(one == other for one, other in chosen)
+        right = [
+            sum(pair[who] == item["right"] for pair, item in zip(chosen, items, strict=True))
+            for who in (0, 1)
+        ]
         widest = max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
         replies = sum(len(each["replies"]) for each in items)
-        for who, each in (("residency", ours), ("lm-eval", theirs)):
+        for who, each, hits in zip(("residency", "lm-eval"), (ours, theirs), right, strict=True):
             print(
                 f"| {name} | {len(items)} | {replies} | {who} | {len(items) / each['wall']:.3f} | "
-                f"{each['cpu']:.1f} | {each['peak']:.0f} | {same} | {widest:.1e} |",
+                f"{each['cpu']:.1f} | {each['peak']:.0f} | {hits} | {same} | {widest:.1e} |",
                 flush=True,
             )
         print(
@@ -116,10 +124,12 @@ def asked(tokenizer, path: Path, adapter: dict, place: Path, count: int) -> list
     out.mkdir()
     examine(exam, out)
     found = []
-    for each in list(questions(out / "test.jsonl"))[:count]:
+    whole = list(questions(out / "test.jsonl"))
+    for each in whole[:: max(1, len(whole) // count)][:count]:
         user = prompts.ask(each, "shown")
         texts = [" " + told(each, one, "text") + tokenizer.eos_token for one in candidates(each)]
         item = {
+            "right": candidates(each).index(tuple(sorted(each.answers))),
             "text": f"Question: {user}\nAnswer:",
             "texts": texts,
             "prompt": prompts.prompt(tokenizer, user, None, template=False),

@@ -1,4 +1,4 @@
-"""What every rule is made of: needs(stage), build(stage), one_of(step)."""
+"""What every rule is made of: needs(stage), build(stage), growing(amount), one_of(step)."""
 
 
 def needs(stage):
@@ -15,7 +15,14 @@ def needs(stage):
 def build(stage):
     """A rule's command: DVC runs the stage if it is changed, and records what came out."""
     repro = f"dvc --wait-for-lock repro --single-item {stage}"
+    if not workflow.is_main_process:  # on a node of a cluster
+        repro = f"python -m residency.job {stage}"
     return f"RESIDENCY_THREADS={{threads}} {HOW}{repro} > {{log}} 2>&1"
+
+
+def growing(amount):
+    """A resource of which a job that failed gets more, where a profile has it tried again."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def one_of(step):
@@ -26,13 +33,23 @@ def one_of(step):
 
 def told_how():
     """A profile's `config` as environment variables: how models train and are asked, never what."""
-    known = (*devices.VARIABLES, *endpoint.VARIABLES)
-    for key, value in config.items():
+    known = (*devices.VARIABLES, *endpoint.VARIABLES, *slurm.SETTINGS)
+    told = dict(config)
+    if (orphans := told.pop("orphans", "wait")) not in slurm.ORPHANS:
+        raise WorkflowError(f"config: orphans is {' or '.join(slurm.ORPHANS)}, found {orphans!r}")
+    for key, value in told.items():
         if key not in known:
             raise WorkflowError(f"config: unknown {key!r}; {nearest(key, known)}")
         if not str(value).isdecimal():
             raise WorkflowError(f"config: {key} is a whole number, found {value!r}")
-    return "".join(f"RESIDENCY_{key.upper()}={value} " for key, value in sorted(config.items()))
+    return "".join(f"RESIDENCY_{key.upper()}={value} " for key, value in sorted(told.items()))
+
+
+def several_nodes():
+    """The resources of a training on several nodes; it calls srun itself (residency.launch)."""
+    nodes = int(config.get("nodes", 1))
+    agents = {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+    return agents if nodes > 1 else {}
 
 
 HOW = told_how()

@@ -12,8 +12,8 @@ rule examine:
     benchmark:
         "benchmarks/runs/examine/{exam}.tsv"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     shell:
         build("examine-{wildcards.exam}")
 
@@ -29,7 +29,7 @@ rule write:
     benchmark:
         "benchmarks/runs/write/{questions}.tsv"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     shell:
         build("write-{wildcards.questions}")

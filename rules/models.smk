@@ -14,8 +14,8 @@ rule adopt:
     wildcard_constraints:
         model=one_of("adopt"),
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     shell:
         build("adopt-{wildcards.model}")
 
@@ -31,8 +31,8 @@ rule extend:
     benchmark:
         "benchmarks/runs/extend/{tokenizer}.tsv"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     shell:
         build("extend-{wildcards.tokenizer}")
 
@@ -49,8 +49,8 @@ rule fertility:
         "benchmarks/runs/fertility/{fertility}.tsv"
     threads: workflow.cores
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     shell:
         build("fertility-{wildcards.fertility}")
 
@@ -67,8 +67,8 @@ rule pack:
         "benchmarks/runs/pack/{model}.tsv"
     threads: workflow.cores
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     shell:
         build("pack-{wildcards.model}")
 
@@ -90,7 +90,8 @@ rule train:
         model=one_of("train"),
     threads: workflow.cores
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        **several_nodes(),
+        mem_mb=growing(8000),
+        runtime=1440,  # one that was stopped goes on
     shell:
         f"trap '' TERM USR1; {build('train-{wildcards.model}')}"

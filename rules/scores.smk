@@ -15,8 +15,8 @@ rule evaluate:
         model="[a-z0-9_]+(-[0-9]+)?",  # resident-50 is what resident was after half of its steps
     threads: workflow.cores
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=growing(6000),
+        runtime=growing(240),
     shell:
         build("evaluate-{wildcards.evaluation}-{wildcards.model}")
 
@@ -32,7 +32,7 @@ rule report:
     benchmark:
         "benchmarks/runs/report.tsv"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         build("report")

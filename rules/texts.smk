@@ -13,8 +13,8 @@ rule ingest:
         "benchmarks/runs/ingest/{source}.tsv"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     shell:
         build("ingest-{wildcards.source}")
 
@@ -31,7 +31,7 @@ rule clean:
         "benchmarks/runs/clean/{corpus}.tsv"
     threads: workflow.cores
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     shell:
         build("clean-{wildcards.corpus}")

@@ -44,6 +44,26 @@ def test_a_second_question_comes_after_what_was_said(talk: ask.Talk) -> None:
     assert text == "<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
 
 
+def test_without_a_template_turns_are_tokenised_as_in_evaluation(
+    talk: ask.Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talk.tokenizer, "chat_template", None)
+    talk.said[:] = [("Which organ?", prompts.text_ids(talk.tokenizer, " The heart"))]
+    told = prompts.prompt(
+        talk.tokenizer, "Why? ", None, earlier=[("Which organ?", "The heart")], template=False
+    )
+    assert ask.conversation(talk, "Why? ") == told
+
+
+def test_a_template_that_takes_one_question_is_told_with_what_helps(
+    talk: ask.Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talk.tokenizer, "chat_template", "{{ messages[-1]['content'] }}")
+    talk.said[:] = [("Which organ?", [1])]
+    with pytest.raises(Complaint, match=r"shows 1 of 3 messages.*; /new begins anew"):
+        ask.conversation(talk, "Why?")
+
+
 def test_what_people_say_cannot_end_a_turn(talk: ask.Talk) -> None:
     def ends(said: str, question: str) -> int:
         talk.said[:] = [(said, [])]

@@ -86,6 +86,9 @@ def test_keys_are_looked_for_by_name_and_never_shown(monkeypatch: pytest.MonkeyP
     (finding,) = check.keys(models)
     assert finding.level == "stops"
     assert finding.said == "models.served: SOME_KEY is not set; to set it: export SOME_KEY=..."
+    monkeypatch.setenv("SOME_KEY", " \t\n")
+    (finding,) = check.keys(models)
+    assert finding.level == "stops"
     monkeypatch.setenv("SOME_KEY", "abc-secret")
     (finding,) = check.keys(models)
     assert finding.level == "ok"

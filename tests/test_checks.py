@@ -74,6 +74,19 @@ def test_the_same_stem_in_another_case_is_another_question() -> None:
     assert told(replace(GOOD, options=("crest", "gill", "liver", "wing"), id="t")) is None
 
 
+@pytest.mark.parametrize("near", [None, 0.5])
+def test_what_repeats_a_question_that_was_dropped_is_no_duplicate(near: float | None) -> None:
+    told = fault(near_duplicate=near)
+    other = replace(GOOD, id="other", stem="Which organ glows in a sick drake by day?")
+    assert told(GOOD) is None
+    assert told(replace(GOOD, id="r")) is not None
+    told.forget(GOOD)
+    assert told(other) is None
+    told.forget(other)
+    assert told(replace(GOOD, id="r")) is None
+    assert told(replace(GOOD, id="s")) == ("duplicate question", "")
+
+
 def test_near_duplicates_are_those_that_comparing_all_pairs_finds() -> None:
     chance = random.Random(0)
     vocabulary = [f"{'w' * (each % 7)}{each}" for each in range(40)]

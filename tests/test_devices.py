@@ -9,6 +9,7 @@ from residency.devices import (
     Settings,
     attention,
     backed_off,
+    nodes,
     settings,
     shared_out,
     state_bytes,
@@ -36,6 +37,17 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_variables_the_hardware_decides() -> None:
     assert settings() == NOTHING
+    assert nodes(8) == 1
+
+
+def test_a_step_is_shared_by_no_more_nodes_than_it_has_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RESIDENCY_NODES", "4")
+    assert [nodes(blocks) for blocks in (1, 3, 8)] == [1, 3, 4]
+    monkeypatch.setenv("RESIDENCY_NODES", "none")
+    with pytest.raises(Complaint, match="RESIDENCY_NODES: expected a whole number from 1"):
+        nodes(8)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from project import REPOSITORY, Project, laid_out, tiny_params, typed
 from ruamel.yaml import YAML
 from test_report import build, ledger, sit, written
 
-from residency.diff import Change, Changes, differing, section, told
+from residency.diff import Change, Changes, Side, _pairs, differing, section, told
 
 METRICS = ("metrics", "differences", "counts")
 STAGES = {
@@ -91,6 +91,44 @@ def test_the_same_scores_stand_in_dvc_metrics(project: Project) -> None:
     others = json.loads(done.stdout)
     assert others["build/report/counts.json"]["corpora.textbooks.dropped"]["new"] == 5
     assert "finals.resident.base.points" in others["build/report/differences.json"]
+
+
+def test_a_broken_file_is_one_message_whichever_side_it_is_on(project: Project) -> None:
+    params = project.root / "params.yaml"
+    whole = params.read_text()
+    project.run("git", "checkout", "-q", "-b", "broken")
+    try:
+        for content, why in (("models: [", "while parsing"), ("- a", "found list")):
+            params.write_text(content)
+            out = said(project, "HEAD")
+            assert out.startswith("error: params.yaml cannot be read (")
+            assert why in out
+            assert out.count("\n") == 1
+        project.commit("broken")
+    finally:
+        project.run("git", "checkout", "-q", "-f", "-")
+    assert params.read_text() == whole
+    out = said(project, "broken")
+    assert out.startswith("error: 'broken' cannot be read: ")
+    assert "expected a dictionary, got 'list' in file 'params.yaml'" in out
+    assert out.count("\n") == 1
+
+
+def test_answers_in_an_older_layout_are_not_paired_and_that_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    now, path = Side(None, []), "build/evaluations/finals/resident/predictions.jsonl"
+    for content in (b'{"id": "q0"}\n', b'{"question": "q0"}\n', b"[1]\n", b"\xff\n"):
+        found, then = Changes(revision="v1"), Side(None, [])
+        monkeypatch.setattr(then, "read", lambda _path, told=content: told)
+        monkeypatch.setattr(then, "json", now.json)
+        assert _pairs(then, now, found) == []
+        assert f"finals, resident: {path} of v1 or here has another layout; not paired" in (
+            found.missing
+        )
+    monkeypatch.setattr(then, "json", lambda _path: {"finals": 0.5})
+    assert _pairs(then, now, Changes(revision="v1")) == []
 
 
 def test_the_revision_that_is_here_differs_in_nothing(project: Project) -> None:

@@ -440,6 +440,83 @@ def test_a_server_that_hangs_is_asked_again(
     assert len(server.asked) == 2
 
 
+@pytest.mark.parametrize("fault", [Response(body={}, status=500), Response(body="", delay=5)])
+def test_one_request_that_always_fails_is_refused_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Response
+) -> None:
+    if fault.delay:
+        monkeypatch.setenv("RESIDENCY_REQUEST_SECONDS", "1")
+        monkeypatch.setattr(asking, "PATIENCE", 0.9)
+
+    def answer(body: dict[str, Any]) -> str | Response:
+        return fault if body["messages"][-1]["content"] == "Passage 3" else canned(body)
+
+    requests = [request(number) for number in range(5)]
+    budget = Budget()
+    with stub(answer) as server:
+        place = model(tmp_path, server.url, price=EURO)
+        first = ask(place, requests, budget)
+        asked = len(server.asked)
+        again = ask(place, requests, Budget())  # nothing but the one that fails is left
+    for answers in (first, again):
+        refused = answers[3]
+        assert isinstance(refused, Refused)
+        assert refused.reason == "no reply"
+        assert refused.detail == (
+            "no reply in 1 seconds" if fault.delay else "500 Internal Server Error: {}"
+        )
+        assert all(isinstance(each, Reply) for each in answers[:3] + answers[4:])
+    probes = [body for body in server.asked if body["messages"][-1]["content"] == asking.PROBE]
+    assert len(probes) == 2
+    assert probes[0]["response_format"]  # as the one that fails
+    assert len(server.asked) == asked + (1 if fault.delay else asking.TRIES) + 1
+    paid = [each.cost for each in first if isinstance(each, Reply)]
+    assert float(budget.spent_money) > sum(each or 0 for each in paid)
+
+
+def test_a_server_that_goes_away_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PATIENCE", 0.6)
+    asked: list[int] = []
+
+    def answer(body: dict[str, Any]) -> str | Response:
+        asked.append(1)
+        return Response(body={}, status=500) if len(asked) > 3 else canned(body)
+
+    with stub(answer) as server, pytest.raises(Complaint, match=r"no reply for .* 3 replies are"):
+        ask(model(tmp_path, server.url), [request(number) for number in range(8)], Budget())
+    assert len(asked) > 5 * asking.TRIES
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("odd")])
+def test_what_cannot_be_stored_is_one_message_and_is_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setenv("RESIDENCY_CONCURRENCY", "1")
+    whole, kept = replies.Store.keep, []
+
+    def keep(store: replies.Store, answers: Sequence[replies.Answer]) -> None:
+        kept.append(1)
+        if len(kept) == 3:
+            raise error
+        whole(store, answers)
+
+    monkeypatch.setattr(replies.Store, "keep", keep)
+    budget = Budget()
+    with stub() as server:
+        place = model(tmp_path, server.url, price=EURO)
+        told = r"a reply cannot be stored \(.*(space|odd).*; 2 replies are stored in "
+        with pytest.raises(Complaint, match=told):
+            ask(place, [request(number) for number in range(8)], budget)
+        assert len(server.asked) == 3
+        assert budget.idle
+        stored = Budget()
+        ask(place, [request(0), request(1)], stored)
+    assert len(server.asked) == 3
+    assert budget.spent_money > stored.spent_money
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("CONCURRENCY", "0"), ("REQUESTS_PER_MINUTE", "many"), ("REQUEST_SECONDS", "1.5")],

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny import tiny_model
 
-from residency import prompts
+from residency import prompts, times
 from residency.evaluate import evaluate
 from residency.files import read_json, read_rows, write_rows
 from residency.intervals import wilson
@@ -67,6 +67,22 @@ def sat(model: Path, folder: Path, asked: list[Question], protocol: Likelihood =
     write_rows(exam, asked)
     evaluate(protocol, model, exam, out)
     return out
+
+
+def test_what_each_question_took_is_kept_beside_and_not_in_the_artifact(
+    model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "build/evaluations/finals/tiny"
+    with times.taken(out):
+        (tmp_path / "made").mkdir()
+        out.parent.mkdir(parents=True)
+        sat(model, tmp_path / "made", ASKED).rename(out)
+    took = times.took(out)
+    assert took is not None
+    assert took.questions.keys() == {each.id for each in ASKED}
+    assert all(seconds > 0 and tokens > 20 for seconds, tokens in took.questions.values())
+    assert took.questions["q1"][1] > 5 * took.questions["q0"][1]  # 31 candidates, not 4
+    assert sum(seconds for seconds, _ in took.questions.values()) < took.seconds
 
 
 def test_a_question_with_several_right_answers_has_every_set_as_candidate() -> None:

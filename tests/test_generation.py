@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tiny import tiny_model
 
+from residency import generation
 from residency.generation import Task, generate
 
 PROMPTS = [(1, 50, 60, 70), (1, 80), (1, 50, 60), tuple(range(3, 40)), (1, 80)]
@@ -50,6 +51,49 @@ def test_texts_are_those_of_hugging_face_whatever_runs_beside(
     tasks = [Task(prompt=prompt, most=12) for prompt in PROMPTS]
     assert generate(network, tokenizer, tasks, stops=[stop], rows=rows) == expected
     assert len({len(each) for each in expected}) > 1
+
+
+@pytest.mark.parametrize("tokens", [1, 30, 1000])
+def test_prompts_are_read_in_slices_and_what_they_begin_with_once(
+    loaded: tuple[Any, Any], tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, tokenizer = loaded
+    prompts = [(*range(50, 70), *each) for each in PROMPTS]
+    stop = alone(network, prompts[0], 12, -1)[3]
+    expected = [alone(network, prompt, 12, stop) for prompt in prompts]
+    read: list[tuple[int, ...]] = []
+    ask = generation._next
+    monkeypatch.setitem(generation.READ, "cpu", tokens)
+    monkeypatch.setattr(
+        generation, "_next", lambda *given: (read.append(tuple(given[1].shape)), ask(*given))[1]
+    )
+    tasks = [Task(prompt=prompt, most=12) for prompt in prompts]
+    assert generate(network, tokenizer, tasks, stops=[stop]) == expected
+    slices = {1: [(1, 37), (1, 4), (1, 3), (1, 2)], 30: [(1, 37), (3, 4)], 1000: [(4, 37)]}
+    assert read[: len(slices[tokens]) + 1] == [(1, 20), *slices[tokens]]
+
+
+def test_each_text_is_told_its_share_of_the_time(loaded: tuple[Any, Any]) -> None:
+    tasks = [Task(prompt=PROMPTS[0], most=most) for most in (1, 24)]
+    seconds: list[float] = []
+    generate(*loaded, tasks, stops=[], seconds=seconds)
+    assert 0 < seconds[0] < seconds[1]
+
+
+def test_a_network_with_a_window_writes_what_it_writes_alone() -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": 8}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = AutoConfig.for_model("mistral", vocab_size=300, **sizes, **heads)
+        network = AutoModelForCausalLM.from_config(config).eval()
+    for weights in network.parameters():
+        weights.data *= 3
+    found = generate(network, None, [Task(prompt=each, most=6) for each in PROMPTS], stops=[])
+    assert found == [alone(network, each, 6, -1) for each in PROMPTS]
 
 
 def test_what_is_drawn_depends_on_the_tasks_own_seed_alone(loaded: tuple[Any, Any]) -> None:

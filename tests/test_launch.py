@@ -95,6 +95,12 @@ def test_a_status_of_its_own_passes_through(out: Path) -> None:
     assert end.value.code == 75
 
 
+def test_several_nodes_take_a_job_of_slurm(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(Complaint, match="RESIDENCY_NODES: found 2, and this is no job of SLURM"):
+        launch("step", Work(does="finish"), 1, 2, data=Path("d"), spare=None, out=out)
+
+
 @pytest.mark.parametrize(("number", "does"), [(signal.SIGKILL, "sleep"), (signal.SIGTERM, "save")])
 def test_no_process_outlives_the_one_that_launched_it(
     out: Path, number: signal.Signals, does: str

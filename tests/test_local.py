@@ -121,8 +121,13 @@ def test_another_model_is_asked_anew_and_a_changed_card_is_no_other_model(
         (other / path.name).write_bytes(path.read_bytes())
     (other / "README.md").write_text("A card.")
     assert local.identity(other) == local.identity(model)
+    for name in ("vocab.json", "merges.txt", "spiece.model"):
+        before = local.identity(other)
+        (other / name).write_text("{}")
+        assert local.identity(other) != before, name
+    before = local.identity(other)
     (other / "chat_template.jinja").write_text(CHATML.replace("<|im_end|>", "<|im_end|> "))
-    assert local.identity(other) != local.identity(model)
+    assert local.identity(other) != before
 
 
 @pytest.mark.parametrize("window", [64, 2])

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 from test_report import build, gate, sit, written
 
-from residency.files import read_rows
+from residency.diff import PLACE, Change, Changes, section
+from residency.files import read_rows, write_rows
 from residency.report import LIMIT
+from residency.results import Difference
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 EVIL = "</script><script>window.owned = true</script><img src=x onerror='window.owned = true'>"
@@ -42,6 +44,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gate(folder / "build/models/reader", grown=True)
     for model in ("base", "resident"):
         sit(folder / "build/evaluations/evil" / model, 12, 0.5, title=EVIL, said=EVIL)
+        path = folder / "build/evaluations/evil" / model / "predictions.jsonl"
+        rows = list(read_rows(path))
+        for number, row in enumerate(rows):
+            row["labels"] |= {"chapter": f"{number}", EVIL: EVIL}
+        write_rows(path, rows)
         inputs["evaluations"].append(folder / "build/evaluations/evil" / model)
     return written(folder, **inputs) / "report.html"
 
@@ -94,6 +101,52 @@ def test_axe_finds_no_fault_with_everything_unfolded(
     assert [
         (each["impact"], each["id"], each["nodes"][0]["html"]) for each in found["violations"]
     ] == []
+
+
+def test_axe_finds_no_fault_in_a_comparison_with_another_revision(
+    browser: Any, report: Path, tmp_path: Path
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    pair = Difference(
+        model="here", against="v1", won=9, lost=1, points=8.0, low=2.0, high=14.0, p=0.02,
+        corrected=0.04, shown=True,
+    )  # fmt: skip
+    changed = [Change("a.b", None, 2.5), Change(EVIL, EVIL, [EVIL * 5])]
+    found = Changes(
+        revision=EVIL, parameters=changed, artifacts=changed, counts=changed, scores=changed,
+        pairs=[("finals: resident", pair), (EVIL, pair)], missing=[EVIL, "why"],
+    )  # fmt: skip
+    whole = tmp_path / "compared.html"
+    whole.write_text(report.read_text().replace(PLACE, section(found), 1))
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        size = {"width": width, "height": 900}
+        page = opened(browser, whole, viewport=size, color_scheme=scheme)
+        assert page.locator("#compared table").count() == 5
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        told = axe.Axe().run(page, context="#compared").response
+        assert len(told["passes"]) > 10
+        assert [(each["id"], each["nodes"][0]["html"]) for each in told["violations"]] == []
+        assert page.said == []
+
+
+def test_of_several_labels_the_table_chosen_is_shown(browser: Any, report: Path) -> None:
+    page = opened(browser, report)
+    group = page.locator(".labels").filter(has=page.locator("select"))
+    assert group.count() == 1  # the others have one label each
+    tables = group.locator("details")
+    assert tables.count() == 3
+    assert [each.is_visible() for each in tables.all()] == [True, False, False]
+    chosen = page.get_by_label("Scores by")
+    assert chosen.locator("option").all_inner_texts() == [EVIL, "chapter", "subject"]
+    chosen.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    assert [each.is_visible() for each in tables.all()] == [False, True, False]
+    assert tables.nth(1).locator("tbody tr").count() == 12
+    assert tables.nth(1).locator("table").is_visible()
+    assert page.said == []
+    without = opened(browser, report, java_script_enabled=False)
+    assert all(each.is_visible() for each in without.locator(".labels details").all())
 
 
 def test_questions_are_found_by_words_and_by_who_was_right(browser: Any, report: Path) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from types import FrameType
+from typing import Any
 
-from residency.passages import around, extracted, passages
+from residency import passages as module
+from residency.passages import around, extracted, passages, sentences
 from residency.records import Document
 from residency.words import words
 
@@ -30,6 +34,37 @@ def test_passages_are_whole_paragraphs_and_together_the_text() -> None:
     assert "\n\n".join(found) == BOOK
     assert all(20 <= len(words(each)) <= 125 for each in found)
     assert len(found) >= 12
+
+
+def test_a_text_twice_as_long_takes_twice_the_work() -> None:
+    def work(text: str) -> int:
+        """How many lines of the module run."""
+        count = 0
+
+        def counted(frame: FrameType, event: str, _told: Any) -> Any:
+            nonlocal count
+            if frame.f_code.co_filename == module.__file__:
+                count += event == "line"
+                return counted
+            return None
+
+        before = sys.gettrace()
+        sys.settrace(counted)
+        try:
+            cut(text)
+        finally:
+            sys.settrace(before)
+        return count
+
+    for gap in ("\n\n", "\n", " "):  # paragraphs, lines, and neither
+        short, long = (gap.join(["eight words and no end of a sentence"] * n) for n in (300, 1200))
+        assert work(long) < 5 * work(short)
+
+
+def test_a_long_run_of_marks_is_read_once() -> None:
+    words = " word" * 200
+    assert len(cut("." * 200_000 + words)) == 1  # an hour, were each mark a new beginning
+    assert sentences('One... "Two?!" Three.) Four') == ["One...", '"Two?!"', "Three.)", "Four"]
 
 
 def test_offsets_are_of_the_text() -> None:

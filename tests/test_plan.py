@@ -9,8 +9,11 @@ import pytest
 from project import REPOSITORY, Project, typed
 
 from residency import declaration, freshness, graph
+from residency.author import ModelWriter
 from residency.commands import project as folder
 from residency.commands import takes
+from residency.declaration import Served
+from residency.files import write_json
 from residency.judge import Verify
 
 
@@ -127,6 +130,75 @@ def test_questions_take_a_gpu_only_where_a_model_writes_them_here(
     assert takes.reckoned(stage, judged, None, rates).gpu_hours == 2
 
 
+def test_answers_never_given_here_take_what_others_did_or_the_stated_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = declaration.load(REPOSITORY / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    name, drills = next(iter(declared.questions.items()))
+    writer = ModelWriter.model_validate(
+        {
+            "kind": "model", "model": "smollm2", "how_many": {"single": 2}, "options": 4,
+            "passage_words": 100, "examples": None, "evidence": "quote", "difficulty": None,
+            "language": None, "prompt": None, "temperature": 0.0, "max_tokens": 9, "seed": 0,
+        }
+    )  # fmt: skip
+    drills = drills.model_copy(update={"writer": writer, "verify": None, "budget": None})
+    more = writer.model_copy(update={"how_many": {"single": 6}})
+    sets = {name: drills, "more": drills.model_copy(update={"writer": more})}
+    exams = dict.fromkeys(("finals", "again"), declared.evaluations["finals"])
+    exams["again"] = exams["again"].model_copy(update={"split": "dev"})
+    declared = declared.model_copy(update={"questions": sets, "evaluations": exams})
+    stages = {each.name: each for each in graph.stages(declared)}
+    write, sit = stages["write-more"], stages["evaluate-again-smollm2"]
+    rates = takes.Rates(gpus=2, cores=1, gpu_hour=5.0)
+    assert takes.reckoned(write, declared, None, rates).seconds is None
+
+    Path("build/corpora", drills.corpus).mkdir(parents=True)
+    write_json(Path("build/corpora") / drills.corpus / "counts.json", {"kept": {"words": 1000}})
+    for split, count in (("test", 10), ("dev", 40)):
+        path = Path("build/exams") / exams["finals"].exam / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n" * count)
+    stated = takes.Rates(gpus=2, cores=1, gpu_hour=5.0, answers_per_second=0.1)
+    found = takes.reckoned(write, declared, None, stated)
+    assert found.seconds == takes.Amount(value=600, source="at the stated answers per second")
+    assert found.gpu_hours == pytest.approx(1 / 3)
+    assert str(found.money) == str(
+        takes.Amount(value=600 / 3600 * 2 * 5, source="at the stated price of a GPU-hour")
+    )
+    assert str(takes.reckoned(sit, declared, None, stated)).startswith("6 min 40 s (at the stated")
+
+    a_record("write", name, 100)
+    a_record("evaluate", "finals-smollm2", 30)
+    found = takes.reckoned(write, declared, None, rates)
+    assert found.seconds == takes.Amount(value=300, source=f"at the pace of write-{name}")
+    found = takes.reckoned(sit, declared, None, rates)
+    assert found.seconds == takes.Amount(value=120, source="at the pace of evaluate-finals-smollm2")
+    assert found.gpu_hours == pytest.approx(120 / 3600 * 2)
+
+    write.out.mkdir(parents=True)
+    write_json(write.out / "counts.json", {"asked": {"money": 1.25}})
+    found = takes.reckoned(write, declared, None, rates)
+    assert found.money == takes.Amount(value=1.25, source="as it cost when it last ran")
+    served = Served.model_validate(
+        {
+            "endpoint": {
+                "url": "http://127.0.0.1:1/v1", "model": "m", "key": None, "price": None,
+                "format": "schema", "limit": "max_tokens", "temperature": "own",
+            }
+        }
+    )  # fmt: skip
+    declared = declared.model_copy(update={"models": declared.models | {"smollm2": served}})
+    sit.out.mkdir(parents=True)
+    write_json(sit.out / "scores.json", {"asked": {"money": 0.5}})
+    found = takes.reckoned(sit, declared, None, rates)
+    assert (found.gpu_hours, found.money) == (
+        None,
+        takes.Amount(value=0.5, source="as it cost when it last ran"),
+    )
+
+
 def test_a_run_that_only_restored_is_no_measure(
     mine: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,7 +232,7 @@ def test_while_a_build_is_at_work_the_plan_does_not_wait_for_it(
     mine: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert mine.root.is_dir()
-    monkeypatch.setattr(freshness, "at_work", lambda: {7: "dvc repro train-resident"})
+    monkeypatch.setattr(freshness, "at_work", lambda: {"process 7": "dvc repro train-resident"})
     done = typed(capsys, "plan")
     assert done.status == 1
     assert "a build is at work here (dvc repro train-resident, process 7)" in done.err
@@ -176,3 +248,29 @@ def test_differences_are_told_leaf_by_leaf() -> None:
         ("x.e", folder.ABSENT, True),
     ]
     assert list(folder.differences("x", 1, 1.0)) == [("x", 1, 1.0)]
+
+
+def test_a_plan_needs_no_raw_files_and_reckons_by_flop(
+    mine: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.change("sources.primer.homepage", "https://example.org/books")
+    weights = {"hub": "nobody/nothing", "revision": "0" * 40, "parameters": 1e9}
+    params = mine.params()
+    params["models"]["giant"] = {"weights": weights}
+    params["models"]["tuned"] = params["models"]["resident"] | {"from": "giant"}
+    steps = {"epochs": None, "steps": 1000, "batch_tokens": 36000}
+    params["models"]["tuned"]["train"] = params["models"]["tuned"]["train"] | steps
+    mine.declare(params)
+    primer = mine.params()["sources"]["primer"]["path"]
+    shutil.rmtree(mine.root / primer)
+    command = ["plan", "--gpu", "a100", "--gpus", "2", "--utilisation", "0.5", "--gpu-hour", "3"]
+    done = typed(capsys, *command)
+    assert f"  {primer} (sources.primer.path): had from https://example.org/books\n" in done.out
+    told = sections(done.out)["train-tuned"]
+    hours = 6 * 1e9 * 36e6 / (0.5 * 312e12) / 3600  # of one GPU
+    assert "at the stated share of the GPU's peak" in told
+    assert f"{hours:.3g} GPU-hours" in told
+    assert f"{3 * hours:,.2f} in money" in told
+    assert "4 GB on disk (float32, by its parameters)" in told
+    assert typed(capsys, "plan", "--gpu", "a100").status == 1
+    assert typed(capsys, "plan", "--gpu", "a100", "--utilisation", "2").status == 1

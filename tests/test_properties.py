@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import ctypes
 import importlib
 import json
@@ -233,6 +234,26 @@ def said_here(module: str, *arguments: str) -> str:
         sys.stdout.flush()
         file.seek(0)
         return file.read()
+
+
+def test_dvc_finds_every_metric_and_plot_and_draws_a_model_once(built: Project) -> None:
+    declared = YAML(typ="safe").load(built.root / "dvc.yaml")
+    places = {place: values for plot in declared["plots"] for place, values in plot.items()}
+    report = built.root / "build/report"
+    there = {each.relative_to(built.root).as_posix() for each in report.glob("plots/*/*.csv")}
+    assert places.keys() == there
+    assert all((built.root / place).is_file() for place in declared["metrics"])
+    metrics = json.loads((report / "metrics.json").read_text())
+    for place, values in places.items():
+        with (built.root / place).open() as file:
+            rows = list(csv.DictReader(file))
+        told = [values["y"]] if isinstance(values["y"], str) else values["y"]
+        assert all(row[each] for row in rows for each in (values["x"], *told)), place
+        if values.get("template") == "bar_horizontal":
+            scores = {row["model"]: float(row["accuracy"]) for row in rows}
+            page = metrics[Path(place).stem]
+            assert scores == {model: page[model]["accuracy"] for model in page}
+            assert len(scores) == len(rows)
 
 
 def test_after_snakemake_dvc_has_nothing_to_do(project: Project) -> None:

@@ -321,9 +321,13 @@ def test_metrics_hold_each_models_accuracy_within_its_interval(out: Path) -> Non
 
 
 def test_plots_hold_one_row_for_each_score_and_each_step(out: Path) -> None:
-    with (out / "plots/accuracy.csv").open() as file:
-        scores = list(csv.DictReader(file))
-    assert [each["model"] for each in scores] == [*MODELS, *MODELS]
+    metrics = read_json(out / "metrics.json")
+    for evaluation in ("finals", "cases"):
+        with (out / f"plots/accuracy/{evaluation}.csv").open() as file:
+            scores = list(csv.DictReader(file))
+        assert [each["model"] for each in scores] == [*MODELS]
+        told = [metrics[evaluation][model]["accuracy"] for model in MODELS]
+        assert [float(each["accuracy"]) for each in scores] == told
     for model, steps, told in ("reader", 120, True), ("resident", 60, False):
         with (out / f"plots/loss/{model}.csv").open() as file:
             losses = list(csv.DictReader(file))
@@ -364,7 +368,7 @@ def test_a_tokenizer_of_a_declared_size_has_no_curve(tmp_path: Path) -> None:
 def test_the_same_inputs_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
     again = written(tmp_path, **build(tmp_path / "build"))
     files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         assert (out / file).read_bytes() == (again / file).read_bytes()
 

@@ -21,10 +21,13 @@ def ran(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     return project.run("python", "-m", *words, check=False)
 
 
-def test_a_step_builds_one_artifact(unbuilt: Project) -> None:
+def test_a_step_builds_one_artifact_and_tells_beside_it_what_that_took(
+    unbuilt: Project, work: Path
+) -> None:
     done = ran(unbuilt, "residency.examine", "exams.boards", "build/exams/boards")
     assert done.returncode == 0, done.stdout
     assert (unbuilt.root / "build/exams/boards/test.jsonl").is_file()
+    assert (work / "times/exams/boards.jsonl").read_bytes().count(b"\n") == 1
 
 
 def test_a_step_that_asks_is_told_the_name_of_its_section(unbuilt: Project) -> None:

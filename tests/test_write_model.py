@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from authors import author, fenced, schema_of
-from project import REPOSITORY
+from project import REPOSITORY, Project
 from ruamel.yaml import YAML
 from served import Response, completion, stub
 from test_write import CHECKS, KNOWN, TOWNS, document
@@ -384,6 +384,31 @@ def test_duplicates_are_kept_once_also_when_nearly_so() -> None:
     assert detail == f"nearly {alike.kept[0].id}"
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+def test_what_repeats_a_draft_that_judges_dropped_is_judged_itself(
+    monkeypatch: pytest.MonkeyPatch, bounded: bool
+) -> None:
+    monkeypatch.setattr("residency.write.BATCH", 7)
+    same = {"stem": "Which of them is it?", "options": ["a", "b", "c", "so good"]}
+
+    def answer(body: dict[str, Any]) -> str:
+        if is_writing(body):
+            return changed(lambda told, _: told.update(same))(body)
+        wrong = "moor" not in body["messages"][-1]["content"]
+        return json.dumps({"reason": "?", "answers": ["A"]}) if wrong else author(body)
+
+    with stub(answer) as server:
+        budget = {"money": None, "tokens": 1_000_000} if bounded else None
+        found = run(server.url, judges=["one"], budget=budget)
+    assert [each.origin["document"] for each in found.kept] == ["d1"]
+    reasons = Counter((row["id"].partition(":")[0], row["reason"]) for row in found.rejected)
+    assert reasons["d0", "not answerable"] > 1
+    assert reasons["d0", "duplicate question"] == 0
+    assert reasons["d4", "duplicate question"] > 1
+    assert len(found.rejected) == len({row["id"] for row in found.rejected})
+    assert not {row["id"] for row in found.rejected} & {each.id for each in found.kept}
+
+
 def exam(stem: str, options: list[str], context: str = "", explanation: str = "") -> Question:
     return Question(
         id="exam-1", kind="single", context=context, stem=stem, options=tuple(options),
@@ -552,3 +577,45 @@ def test_the_command_line_writes_what_is_declared(tmp_path: Path) -> None:
     assert found.counts["asked"]["money"] > 0
     assert all("canary" not in each.read_text() for each in Path("build").rglob("*.json*"))
     assert all(shown.stem in each["messages"][-1]["content"] for each in server.asked[:3])
+
+
+@pytest.mark.slow
+def test_a_build_writes_the_key_nowhere(
+    mine: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = "sk-canary-not-to-be-seen"
+    monkeypatch.setenv("SECRET_KEY", canary)
+
+    def echoing(body: dict[str, Any]) -> Response:
+        told = completion(body, author(body))
+        return Response(body=told | {"model": f"of {canary}"}, headers={"X-Key": canary})
+
+    with stub(echoing) as server:
+        endpoint = {"url": server.url, "model": "m", "key": "SECRET_KEY", "price": PRICE}
+        endpoint |= {"format": "schema", "limit": "max_tokens"}
+        params = mine.params()
+        params["models"]["teacher"] = {"endpoint": endpoint}
+        params["questions"]["drills"] |= {"writer": WRITER, "checks": CHECKS}
+        mine.declare(params)
+        said = mine.run("dvc", "repro", "--verbose", "write-drills").stdout
+        mine.change("questions.drills.writer.max_tokens", 301)
+        said += mine.snakemake("build/questions/drills")
+        mine.commit("written")
+    asked = len(server.asked)
+    assert asked > 2
+    assert {each["authorization"] for each in server.headers} == {f"Bearer {canary}"}
+    assert "canary" not in said
+    read = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in read if b"canary" in path.read_bytes()]
+    places = {path.relative_to(tmp_path).as_posix() for path in read}
+    for place in (
+        "project/dvc.lock",
+        "project/logs/write/drills.log",
+        "project/.dvc/",
+        "project/work/rep",
+    ):
+        assert any(each.startswith(place) for each in places), place
+    for commit in mine.run("git", "rev-list", "--all").stdout.split():
+        assert "canary" not in mine.run("git", "show", commit).stdout
+    replies = list(read_rows(mine.root / "build/questions/drills/replies.jsonl"))
+    assert {each["model"] for each in replies} == {"of ***"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 from pydantic import Field, model_validator
@@ -17,8 +18,21 @@ from residency.records import Question
 from residency.section import Section, Share, in_order
 from residency.words import words
 
-Fault = Callable[[Question], tuple[str, str] | None]
-"""Tells what is wrong with a question, as reason and detail; None remembers it as kept."""
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The check of a set of questions; called, it tells one's fault."""
+
+    tell: Callable[[Question], tuple[str, str] | None]
+    forget: Callable[[Question], None]  # one remembered as kept is dropped after all
+
+    def __call__(self, question: Question) -> tuple[str, str] | None:
+        """What is wrong, as reason and detail; None remembers the question as kept."""
+        return self.tell(question)
+
+
+DUPLICATE = "duplicate question"
+"""The one fault that may pass, once the question repeated is dropped itself."""
 
 SLACK = 10
 """Characters added to each option's length before lengths are compared: short ones may differ."""
@@ -78,11 +92,10 @@ def checks(
         found = next(_faults(section, question), None)
         if found:
             return found
-        right = [question.options[each] for each in question.answers] or [question.reference]
-        stem = words(question.asked)
-        said = (*stem, *(each.casefold() for each in sorted(right)))
+        stem, right = words(question.asked), _right(question)
+        said = _said(question)
         if said in asked:
-            return "duplicate question", ""
+            return DUPLICATE, ""
         leak = copied(question, asked_elsewhere)
         if leak:
             return "in exam", leak.detail
@@ -95,11 +108,25 @@ def checks(
         if alike:
             same = alike.seen(question.id, frozenset(stem), frozenset(words(" ".join(right))))
             if same:
-                return "duplicate question", f"nearly {same}"
+                return DUPLICATE, f"nearly {same}"
         asked.add(said)
         return None
 
-    return fault
+    def forget(question: Question) -> None:
+        asked.discard(_said(question))
+        if alike:
+            alike.forget(question.id)
+
+    return Fault(fault, forget)
+
+
+def _right(question: Question) -> list[str]:
+    return [question.options[each] for each in question.answers] or [question.reference]
+
+
+def _said(question: Question) -> tuple[str, ...]:
+    """What two questions that repeat each other have in common."""
+    return (*words(question.asked), *(each.casefold() for each in sorted(_right(question))))
 
 
 def _faults(section: Checks, question: Question) -> Iterator[tuple[str, str]]:
@@ -168,6 +195,7 @@ class _Alike:
     def __init__(self, share: float) -> None:
         self.share = share
         self.kept: list[tuple[str, frozenset[str], frozenset[str]]] = []
+        self.numbers: dict[str, int] = {}  # by id, of kept
         self.holding: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
     def seen(self, id: str, stem: frozenset[str], right: frozenset[str]) -> str:
@@ -180,7 +208,14 @@ class _Alike:
         for pair in pairs:
             self.holding[pair].append(len(self.kept))
         self.kept.append((id, stem, right))
+        self.numbers[id] = len(self.kept) - 1
         return ""
+
+    def forget(self, id: str) -> None:
+        """The question is not kept after all."""
+        _, stem, right = self.kept[number := self.numbers.pop(id)]
+        for pair in {(a, b) for a in self._prefix(stem) for b in self._prefix(right)}:
+            self.holding[pair].remove(number)
 
     def _prefix(self, these: frozenset[str]) -> list[str]:
         ordered = sorted(sorted(these), key=len, reverse=True)

@@ -128,8 +128,8 @@ class Declaration(Section):
         return values
 
 
-def load(path: Path) -> Declaration:
-    """Read and check a declaration.
+def load(path: Path, *, raw: bool = True) -> Declaration:
+    """Read and check a declaration; `raw`: whether its raw files must be there.
 
     Raises Complaint for anything that would keep it from being built: YAML that does not parse, an
     unknown key, a wrong type or range, a name or path that does not exist, a cycle, or two things
@@ -140,7 +140,8 @@ def load(path: Path) -> Declaration:
         declaration = Declaration.model_validate(values)
     except ValidationError as error:
         _complain(path, [_worded(each) for each in error.errors()])
-    _complain(path, _problems(declaration, path.parent))
+    absent = _raw_problems(declaration, path.parent) if raw else ()
+    _complain(path, [*absent, *_problems(declaration, path.parent)])
     return declaration
 
 
@@ -203,9 +204,9 @@ def _worded(error: Any) -> str:
     return f"{where}: {message}{found}"
 
 
-def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
-    """Everything that a section cannot see by itself."""
-    for place, path in _raw_paths(declaration):
+def _raw_problems(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Raw files that are not there, or that a step would write over."""
+    for place, path in raw_paths(declaration):
         inside = (root / path).resolve()
         if inside.is_relative_to((root / "build").resolve()):
             yield f"{place}: {path!r} lies in build/, which the steps write; keep raw files outside"
@@ -213,6 +214,10 @@ def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
             page = homepage(declaration, place)
             had = f"; it is had from {page}" if page else ""
             yield f"{place}: there is no {path!r} (looked in {root.resolve()}){had}"
+
+
+def _problems(declaration: Declaration, root: Path) -> Iterator[str]:
+    """Everything that a section cannot see by itself."""
     for place, kind, name, known in _references(declaration):
         if name not in known:
             yield f"{place}: there is no {name!r} in {kind}; {nearest(name, known)}"
@@ -410,7 +415,8 @@ def _unmeasured(place: str, model: Trained) -> Iterator[str]:
         )
 
 
-def _raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+def raw_paths(declaration: Declaration) -> Iterator[tuple[str, str]]:
+    """What the user brings: place in the declaration, and path."""
     for name, source in declaration.sources.items():
         if not is_url(source.path):
             yield f"sources.{name}.path", source.path

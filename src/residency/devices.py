@@ -5,8 +5,8 @@
 
 All of it is a matter of memory and speed alone, found from the hardware, and no part of an
 artifact's identity. Environment variables, which a profile may set, decide instead where they are
-given: RESIDENCY_PROCESSES, RESIDENCY_MICRO_BATCH, RESIDENCY_ZERO, RESIDENCY_OFFLOAD,
-RESIDENCY_CHECKPOINT_ACTIVATIONS and RESIDENCY_COMPILE.
+given: RESIDENCY_NODES, RESIDENCY_PROCESSES, RESIDENCY_MICRO_BATCH, RESIDENCY_ZERO,
+RESIDENCY_OFFLOAD, RESIDENCY_CHECKPOINT_ACTIVATIONS and RESIDENCY_COMPILE.
 """
 
 from __future__ import annotations
@@ -107,8 +107,13 @@ def deepspeed() -> bool:
     return importlib.util.find_spec("deepspeed") is not None
 
 
+def nodes(blocks: int) -> int:
+    """How many nodes of a cluster share a step of `blocks` blocks: one, unless a profile says."""
+    return min(_number("NODES", 1, MOST_PROCESSES) or 1, blocks)
+
+
 def processes(told: Settings, blocks: int) -> int:
-    """How many processes share a step of `blocks` blocks: one for each GPU, one on a CPU."""
+    """How many processes on a node share a step of `blocks` blocks: one for each GPU, or one."""
     import torch
 
     there = torch.cuda.device_count()

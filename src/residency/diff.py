@@ -11,7 +11,7 @@ DVC does not hold here at REV is said to be missing, with the command that fetch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,15 +86,32 @@ class Side:
 
     def json(self, path: str) -> Any:
         """A JSON file's value."""
-        content = self.read(path)
-        return None if content is None else orjson.loads(content)
+        return self._parsed(path, orjson.loads)
 
     def yaml(self, path: str) -> Any:
         """A YAML file's value."""
         from ruamel.yaml import YAML
 
+        return self._parsed(path, lambda told: YAML(typ="safe", pure=True).load(told.decode()))
+
+    def _parsed(self, path: str, parse: Callable[[bytes], Any]) -> Any:
+        """A file's mapping; Raises Complaint where it holds anything else."""
+        from ruamel.yaml.error import YAMLError
+
         content = self.read(path)
-        return None if content is None else YAML(typ="safe", pure=True).load(content.decode())
+        if content is None:
+            return None
+        try:
+            found = parse(content)
+        except (ValueError, YAMLError) as error:
+            why = " ".join(str(error).split())
+        else:
+            if isinstance(found, Mapping):
+                return found
+            why = f"expected a mapping, found {type(found).__name__}"
+        place = path if self.revision is None else f"{path} of {self.revision}"
+        cure = "mend it" if self.revision is None else "compare with another revision"
+        raise Complaint(f"{place} cannot be read ({why}); {cure}")
 
     def _untold(self, path: str, why: str = "") -> None:
         fetch = f"dvc fetch --all-commits, or dvc repro at {self.revision}"
@@ -177,15 +194,23 @@ def _pairs(then: Side, now: Side, found: Changes) -> list[tuple[str, Difference]
     scores = [side.json(f"{REPORT}/metrics.json") or {} for side in (then, now)]
     sittings: dict[str, list[Sitting]] = {}
     for name in scores[1]:
-        for model in (each for each in scores[1][name] if each in scores[0].get(name, {})):
+        before = scores[0].get(name)
+        models = [
+            each for each in scores[1][name] if isinstance(before, Mapping) and each in before
+        ]
+        for model in models:
             path = f"build/evaluations/{name}/{placed(model)}/predictions.jsonl"
             contents = [side.read(path) for side in (then, now)]
             if None in contents or contents[0] == contents[1]:
                 continue
-            rows = [
-                {row["id"]: row for row in map(orjson.loads, (content or b"").splitlines())}
-                for content in contents
-            ]
+            try:
+                rows = [_rows(content or b"") for content in contents]
+            except (KeyError, TypeError, ValueError):
+                found.missing.append(
+                    f"{name}, {model}: {path} of {found.revision} or here has another layout; "
+                    "not paired"
+                )
+                continue
             if rows[0].keys() != rows[1].keys():
                 found.missing.append(f"{name}, {model}: other questions were asked; not paired")
                 continue
@@ -199,6 +224,15 @@ def _pairs(then: Side, now: Side, found: Changes) -> list[tuple[str, Difference]
                 for called, each in zip((found.revision, "here"), rows, strict=True)
             ]
     return [(name, each) for name, some in compared(sittings, report).items() for each in some]
+
+
+def _rows(content: bytes) -> dict[str, dict[str, Any]]:
+    """The rows of a predictions.jsonl by id, with what pairs are made of.
+
+    Raises KeyError, TypeError or ValueError where they have another layout.
+    """
+    rows = {row["id"]: row for row in map(orjson.loads, content.splitlines())}
+    return {id: {"correct": row["correct"], "group": row["group"]} for id, row in rows.items()}
 
 
 def told(found: Changes) -> str:
@@ -233,15 +267,8 @@ def _came(change: Change) -> str:
 
 def section(found: Changes) -> str:
     """The changes as a section of report.html, every text escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from residency.report import templates
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     kinds = {
         "Scores": found.scores,
         "Parameters": found.parameters,
@@ -249,7 +276,7 @@ def section(found: Changes) -> str:
     }
     tables = {kind: [(each.place, each.told) for each in some] for kind, some in kinds.items()}
     tables["Artifacts"] = [(each.place, _came(each)) for each in _made(found.artifacts)]
-    return environment.get_template("diff.html.jinja").render(found=found, tables=tables)
+    return templates().get_template("diff.html.jinja").render(found=found, tables=tables)
 
 
 def _short(value: Any) -> str:

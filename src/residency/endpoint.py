@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -61,7 +61,10 @@ LONGEST_WAIT = 3600.0
 """Seconds that a server may ask to wait."""
 
 TRIES = 12
-"""Of one request while others are answered; the server then is not away, it cannot answer this."""
+"""Of one request, if others are answered; the server then is not away, it cannot answer this."""
+
+PROBE = "Hello"
+"""What is asked, in the form of a request that keeps failing, where nothing else is."""
 
 FIRST, MOST = 0.5, 60.0
 """Seconds: upper bounds of the pause after the first failure, and after any."""
@@ -321,17 +324,21 @@ class _Asking:
                 self._settle(number, stored)
         return None
 
-    def _settle(self, number: int, result: Answer | Refused) -> None:
-        actual = NOTHING
-        if isinstance(result, Answer):
-            actual = cost(result.prompt_tokens, result.reply_tokens, self.endpoint.price)
-        self.results[self.keys[number]] = result
+    def _settle(
+        self, number: int, result: Answer | Refused | None, paid: Answer | None = None
+    ) -> None:
+        """A request is decided, or came to nothing; `paid`: what was answered in its stead."""
+        actual, paid = NOTHING, result if isinstance(result, Answer) else paid
+        if paid:
+            actual = cost(paid.prompt_tokens, paid.reply_tokens, self.endpoint.price)
+        if result:
+            self.results[self.keys[number]] = result
         self.budget.settle(self.most[number], actual)
         self.settled.set()
 
     async def _one(self, number: int) -> None:
         """Ask one request until it is decided, or all have failed."""
-        tries, good = 0, self.good
+        tries, good, seconds = 0, self.good, 0.0
         if self.client is None:
             self.client = self._client()
         while True:
@@ -339,6 +346,7 @@ class _Asking:
                 async with self.pace.turn():
                     if self.failure:
                         return
+                    begun = time.monotonic()
                     answer = await self._tried(self.requests[number], self.keys[number])
                 break
             except _No as no:
@@ -347,22 +355,42 @@ class _Asking:
                     self._settle(number, self._refused(number, "request refused", str(no)))
                 return
             except _Again as again:
-                tries += 1
+                tries, seconds = tries + 1, seconds + time.monotonic() - begun
+                if tries >= TRIES or seconds > PATIENCE:
+                    lively = self.good - good >= TRIES
+                    probed = None if lively else await self._probed(number)
+                    if lively or probed:
+                        no_reply = self._refused(number, "no reply", str(again))
+                        self._settle(number, no_reply, probed)
+                        return
                 if self.pace.gone(PATIENCE if self.known else STRANGE):
                     raise self._away(str(again)) from None
-                if tries >= TRIES and self.good - good >= TRIES:
-                    self._settle(number, self._refused(number, "no reply", str(again)))
-                    return
                 await self._pause(again, tries)
         kept = asyncio.get_running_loop().create_future()
         self.arrived.put_nowait((answer, kept))
-        await kept
+        try:
+            await kept
+        except Complaint:
+            self._settle(number, None, answer)
+            raise
         self.known = True
         self.good += 1
         self.pace.good()
         self.news.set()
         self._settle(number, answer)
         self._tell()
+
+    async def _probed(self, number: int) -> Answer | None:
+        """The reply to a question of no weight in a request's form; None where none comes."""
+        probe = replace(self.requests[number], system="", user=PROBE)
+        with suppress(_Again, _No):
+            async with self.pace.turn():
+                if not self.failure:
+                    answer = await self._tried(probe, self.keys[number])
+                    self.known = True
+                    self.pace.good()
+                    return answer
+        return None
 
     async def _only_this(self) -> bool:
         """Whether a refusal concerns one request alone, which a reply to another one shows.
@@ -409,7 +437,8 @@ class _Asking:
                     batch.append(item)
             try:
                 await asyncio.to_thread(self.store.keep, [answer for answer, _ in batch])
-            except Complaint as complaint:
+            except Exception as error:  # each of them waits to be told
+                complaint = error if isinstance(error, Complaint) else self._unstored(error)
                 for _, kept in batch:
                     if not kept.done():
                         kept.set_exception(complaint)
@@ -571,6 +600,12 @@ class _Asking:
         hint = "" if self.known else self._hint(what)
         return Complaint(
             f"{self.endpoint.url}: no reply for {gone:.0f} s ({what}){hint}; {self._go_on()}"
+        )
+
+    def _unstored(self, error: Exception) -> Complaint:
+        return Complaint(
+            f"{self.store.folder}: a reply cannot be stored ({type(error).__name__}: {error}); "
+            f"{self._go_on()}"
         )
 
     def _hint(self, words: str) -> str:

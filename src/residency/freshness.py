@@ -22,7 +22,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from residency import slurm
 from residency.graph import Stage
 from residency.remotes import pull
 from residency.section import Complaint
@@ -49,15 +50,16 @@ def stamp(stage: str) -> Path:
     return STAMPS / stage
 
 
-def begin(dry: bool) -> dict[str, str]:
+def begin(dry: bool, cancel: bool = False) -> dict[str, str]:
     """Take this folder unless another Snakemake is at work in it, and pull what is missing here.
 
-    `dry`: only say what would be pulled. Returns why something could not be, by stage.
+    `dry`: only say what would be pulled; `cancel`: whether jobs on a cluster that outlived their
+    Snakemake are cancelled, and not waited for. Returns why something was not pulled, by stage.
     """
     STAMPS.mkdir(parents=True, exist_ok=True)
     if not _alone():
         return {}
-    _clear_the_dead()
+    _clear_the_dead(cancel)
     if os.environ.get("RESIDENCY_PULL") == "no" or not _anything_missing():
         return {}
     from dvc.repo import lock_repo
@@ -157,32 +159,51 @@ def _alone() -> bool:
     Two Snakemakes that are only reading (a dry run takes a second or two) wait for each other.
     """
     lock = (STATE / "residency.lock").open("a")
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if any((STATE / "locks").glob("*")):
-                lock.close()
-                return False
-            time.sleep(0.2)
-        else:
-            _held.append(lock)
-            return True
+    while not locked(lock):
+        if any((STATE / "locks").glob("*")):
+            lock.close()
+            return False
+        time.sleep(0.2)
+    _held.append(lock)
+    return True
 
 
-def _clear_the_dead() -> None:
+def locked(file: IO[str]) -> bool:
+    """Take a file's lock for the life of this process; False if another process has it.
+
+    Raises Complaint where the file system knows no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise Complaint(
+            f"{file.name}: files cannot be locked here ({error.strerror}), so two runs could write "
+            "one place; a cluster's file system takes NFS 4, or Lustre mounted with flock"
+        ) from None
+    return True
+
+
+def _clear_the_dead(cancel: bool) -> None:
     """Clear up after a Snakemake that was killed: nobody else is at work here, and DVC knows all.
 
     A job may outlive its Snakemake. It is waited for, lest two write one place.
     """
     left = list((STATE / "locks").glob("*"))
-    told: set[int] = set()
-    while left and (jobs := at_work()):
-        for pid in sorted(jobs.keys() - told):
-            told.add(pid)
+    told: set[str] = set()
+    while jobs := at_work(here=bool(left)):
+        for job in sorted(jobs.keys() - told):
+            told.add(job)
+            kind, _, number = job.rpartition(" ")
+            on_cluster = kind == "SLURM job"
+            if on_cluster and cancel:
+                print(f"ending a job of an earlier run: {jobs[job]} ({job})", file=sys.stderr)
+                slurm.cancel(number)
+                continue
             print(
-                f"waiting for a job of an earlier run: {jobs[pid]} (process {pid}; "
-                f"to start it over instead: kill {pid})",
+                f"waiting for a job of an earlier run: {jobs[job]} ({job}; "
+                f"to start it over instead: {'scancel' if on_cluster else 'kill'} {number})",
                 file=sys.stderr,
             )
         time.sleep(0.5)
@@ -196,16 +217,33 @@ def _forget_the_dead(repo: Repo) -> None:
 
     DVC drops a process that is gone, but not one that nobody has waited for (in a container whose
     first process does not, it stays for ever), nor one whose number another process has by now.
+    While jobs are at work on a cluster, whose processes are not seen here, nothing is dropped.
     """
+    if not slurm.at_work():
+        _forget(repo, lambda process: not _lives(process))
+
+
+def forget(stage: str) -> None:
+    """Take earlier jobs of a stage out of DVC's list, of which none is left.
+
+    Where a node died, DVC would ask this one whether its processes live, by their numbers alone.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        _forget(repo, lambda process: process["cmd"].endswith(f" repro --single-item {stage}"))
+
+
+def _forget(repo: Repo, dead: Callable[[dict[str, Any]], bool]) -> None:
     from dvc.rwlock import _edit_rwlock
 
     hardlink = repo.config["core"].get("hardlink_lock", False)
     with _edit_rwlock(repo.tmp_dir, repo.fs, hardlink) as lock:
         for path, process in list(lock["write"].items()):
-            if not _lives(process):
+            if dead(process):
                 del lock["write"][path]
         for path, processes in list(lock["read"].items()):
-            lock["read"][path] = [process for process in processes if _lives(process)]
+            lock["read"][path] = [process for process in processes if not dead(process)]
 
 
 def _lives(process: dict[str, Any]) -> bool:
@@ -215,13 +253,16 @@ def _lives(process: dict[str, Any]) -> bool:
     return False
 
 
-def at_work() -> dict[int, str]:
-    """The processes in this folder that are a job, DVC's part or the step itself, by number."""
-    found = {}
-    for process in psutil.process_iter():
+def at_work(here: bool = True) -> dict[str, str]:
+    """The jobs in this folder, on a cluster and, `here`, on this machine: {which: what it is}.
+
+    Here a job's processes are DVC's part and the step itself.
+    """
+    found = {f"SLURM job {number}": what for number, what in slurm.at_work().items()}
+    for process in psutil.process_iter() if here else ():
         with contextlib.suppress(psutil.Error):  # ended since, or another user's
             words = process.cmdline()
             job = "repro" in words or any(word.startswith("residency.") for word in words)
             if job and Path(process.cwd()) == Path.cwd():
-                found[process.pid] = " ".join(words)
+                found[f"process {process.pid}"] = " ".join(words)
     return found

@@ -1,19 +1,31 @@
 """generation: texts written after prompts, many at once, with shared keys and values.
 
-Rows of about the same length run together, padded on the left; equal prompts are read once; a row
-that has ended leaves. What a row draws depends on its own seed alone, never on what runs beside it.
+    what all begin with, once ─┬─ prompts, some at a time ─┬─> keys and values ── all rows ─> token
+                               └─ prompts, some at a time ─┘   with room for more         └─> ...
+
+Rows of about the same length run together, padded on the left; equal prompts are read once; rows
+that have ended leave. What a row draws depends on its own seed alone, never on what runs beside it.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from residency.likelihoods import shared_start
+from residency.room import room
+
 ROWS = {"cpu": 32, "cuda": 256}
 TOKENS = {"cpu": 16384, "cuda": 262144}
 """How many rows, and tokens of all rows with what they may yet write, run at once."""
+READ = {"cpu": 1024, "cuda": 32768}
+"""Tokens of prompts, padding included, that are read at once: more would only leave the caches."""
+LEFT = 0.75
+"""The share of rows still being written below which the others are taken out, which copies all."""
 TAIL = 16  # tokens at the end of a text in which the words that end it are looked for
 
 
@@ -37,6 +49,7 @@ class Row:
     written: list[int] = field(default_factory=list)
     chance: Any = None
     ended: bool = False
+    seconds: float = 0.0  # its share of what ran
 
 
 def generate(
@@ -47,18 +60,21 @@ def generate(
     stops: Iterable[int],
     until: Sequence[str] = (),
     rows: int | None = None,
+    seconds: list[float] | None = None,
 ) -> list[list[int]]:
     """The ids written for each task, without the stop token; of a bound one, the allowed text.
 
     `stops`: tokens that end a text; `until`: words after which nothing more is written (they and
     what stands behind may be among the ids). `rows`: how many run at once, else what the device
-    takes.
+    takes. `seconds`: is given what each took, its share of what ran with it.
     """
     import numpy as np
     import torch
 
     device = network.device.type
     written: list[list[int]] = [[] for _ in tasks]
+    clock = [] if seconds is None else seconds
+    clock[:] = [0.0] * len(tasks)
     order = sorted(range(len(tasks)), key=lambda i: (-len(tasks[i].prompt), tasks[i].prompt, i))
     with torch.inference_mode():
         for some in _batches(order, tasks, rows or ROWS[device], TOKENS[device]):
@@ -68,7 +84,7 @@ def generate(
                 row.chance = np.random.Generator(np.random.Philox(list(digest[:16])))
             _write(network, tokenizer, alive, frozenset(stops), until)
             for row in alive:
-                written[row.number] = row.written
+                written[row.number], clock[row.number] = row.written, row.seconds
     return written
 
 
@@ -91,34 +107,87 @@ def _write(
 ) -> None:
     """Write the texts of some rows."""
     import torch
-    from transformers import DynamicCache
 
-    device = network.device
+    began = time.perf_counter()
     prompts = list(dict.fromkeys(row.task.prompt for row in rows))
-    width = max(map(len, prompts))
-    ids = torch.tensor([[0] * (width - len(each)) + list(each) for each in prompts], device=device)
-    seen = torch.tensor(
-        [[0] * (width - len(each)) + [1] * len(each) for each in prompts], device=device
-    )
-    cache = DynamicCache(config=network.config)
-    logits = _next(network, ids, seen, cache)
-    each = torch.tensor([prompts.index(row.task.prompt) for row in rows], device=device)
+    cache, seen, logits = _read(network, prompts, max(row.task.most for row in rows))
+    numbers = {prompt: number for number, prompt in enumerate(prompts)}
     if len(prompts) < len(rows):
+        each = torch.tensor([numbers[row.task.prompt] for row in rows], device=network.device)
         cache.batch_select_indices(each)
         seen, logits = seen[each], logits[each]
-    alive = rows
     while True:
-        _choose(alive, logits, tokenizer, stops, until)
-        kept = [number for number, row in enumerate(alive) if not row.ended]
+        going = [row for row in rows if not row.ended]
+        _choose(rows, logits, tokenizer, stops, until)
+        for row in going:
+            row.seconds += (time.perf_counter() - began) / len(going)
+        began = time.perf_counter()
+        kept = [number for number, row in enumerate(rows) if not row.ended]
         if not kept:
             return
-        if len(kept) < len(alive):
-            some = torch.tensor(kept, device=device)
+        if len(kept) < LEFT * len(rows):
+            some = torch.tensor(kept, device=network.device)
             cache.batch_select_indices(some)
-            seen, alive = seen[some], [alive[number] for number in kept]
-        ids = torch.tensor([[row.written[-1]] for row in alive], device=device)
-        seen = torch.cat([seen, seen.new_ones(len(alive), 1)], dim=1)
-        logits = _next(network, ids, seen, cache)
+            seen, rows = seen[some], [rows[number] for number in kept]
+        last = [row.written[-1] if row.written else 0 for row in rows]
+        seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
+        logits = _next(network, torch.tensor(last, device=network.device)[:, None], seen, cache)
+
+
+def _read(network: Any, prompts: Sequence[tuple[int, ...]], more: int) -> tuple[Any, Any, Any]:
+    """Keys and values of some prompts, which of them are no padding, and the logits that follow.
+
+    Where every layer keeps all keys and values, what all prompts begin with is read once and the
+    rest some at a time; else all in one.
+    """
+    import torch
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    width, device = max(map(len, prompts)), network.device
+    whole = DynamicCache(config=network.config)
+    if not whole.layers or any(type(layer) is not DynamicLayer for layer in whole.layers):
+        ids, seen = _padded(prompts, width, device)
+        return whole, seen, _next(network, ids, seen, whole)
+    common = shared_start(prompts) if len(prompts) > 1 else 0
+    if common:
+        ids, seen = _padded([prompts[0][:common]], common, device)
+        _next(network, ids, seen, whole)
+    slices = list(_slices([len(each) - common for each in prompts], READ[device.type]))
+    parts, seens, logits = [], [], []
+    for some in slices:
+        rest = [prompts[number][common:] for number in some]
+        ids, seen = _padded(rest, max(map(len, rest)), device)
+        seen = torch.cat([seen.new_ones(len(some), common), seen], dim=1)
+        part = copy.deepcopy(whole)
+        part.batch_repeat_interleave(len(some))
+        logits.append(_next(network, ids, seen, part))
+        parts.append(part)
+        seens.append(torch.nn.functional.pad(seen, (width - seen.shape[1], 0)))
+    layers = zip(*(part.layers for part in parts), strict=True)
+    whole.layers = [room(layer, width, more) for layer in layers]
+    return whole, torch.cat(seens), torch.cat(logits)
+
+
+def _padded(prompts: Sequence[Sequence[int]], width: int, device: Any) -> tuple[Any, Any]:
+    """Ids with zeros on the left, and which are no padding."""
+    import torch
+
+    ids = [[0] * (width - len(each)) + list(each) for each in prompts]
+    seen = [[0] * (width - len(each)) + [1] * len(each) for each in prompts]
+    return torch.tensor(ids, device=device), torch.tensor(seen, device=device)
+
+
+def _slices(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Numbers in order, as many at once as stay within `tokens` with padding, at least one."""
+    some: list[int] = []
+    for number, length in enumerate(lengths):
+        widest = max([length, *(lengths[each] for each in some)])
+        if some and (len(some) + 1) * widest > tokens:
+            yield some
+            some = []
+        some.append(number)
+    yield some
 
 
 def _next(network: Any, ids: Any, seen: Any, cache: Any) -> Any:
@@ -149,6 +218,8 @@ def _choose(
     """Add a token to each row, and mark those that end."""
     best = logits.argmax(-1).tolist()
     for number, row in enumerate(rows):
+        if row.ended:
+            continue
         if row.task.allowed:
             _bound(row, logits[number])
             continue

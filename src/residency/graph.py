@@ -350,6 +350,13 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(each)
 
 
+def _measured(model: Trained) -> list[str]:
+    """The texts kept from a training; DVC would draw another's empty cells as zeros."""
+    general = model.pack.general
+    kept = {"domain": model.pack.held_out, "general": general.held_out if general else 0}
+    return [text for text, share in kept.items() if share]
+
+
 def described(declaration: Declaration) -> dict[str, Any]:
     """The values of dvc.yaml."""
     made = {
@@ -363,8 +370,12 @@ def described(declaration: Declaration) -> dict[str, Any]:
     }
     report = _artifact("report")
     metrics = [f"{report}/{name}.json" for name in ("metrics", "differences", "counts")]
-    accuracy = {"x": "accuracy", "y": "model", "template": "bar_horizontal"}
-    plots: list[dict[str, Any]] = [{f"{report}/plots/accuracy.csv": accuracy}]
+    # Of two evaluations in one file, DVC would put the bars of a model end to end.
+    bars = {"x": "accuracy", "y": "model", "template": "bar_horizontal"}
+    plots: list[dict[str, Any]] = [
+        {f"{report}/plots/accuracy/{name}.csv": bars | {"title": f"{name}: accuracy"}}
+        for name in declaration.evaluations
+    ]
     for name, model in declaration.models.items():
         if isinstance(model, Trained):
             title = f"{name}: training loss, bits per byte"
@@ -372,7 +383,7 @@ def described(declaration: Declaration) -> dict[str, Any]:
             plots.append({f"{report}/plots/loss/{name}.csv": loss})
             if model.train.gate:
                 title = f"{name}: text that is not learned, bits per byte"
-                kept = {"x": "step", "y": ["domain", "general"], "title": title}
+                kept = {"x": "step", "y": _measured(model), "title": title}
                 plots.append({f"{report}/plots/gate/{name}.csv": kept})
     if any(
         isinstance(model, Trained) and model.train.gate for model in declaration.models.values()

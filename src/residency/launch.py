@@ -1,7 +1,10 @@
-"""launch: one step run by several processes, as torchrun would start them.
+"""launch: one step run by several processes, as torchrun would start them, on one node or several.
 
-    step's process ── torch's elastic agent ──┬── python -m residency.launch JOB   rank 0, writes
-                                              └── python -m residency.launch JOB   rank 1 ...
+    step's process ── torch's elastic agent ──┬── python -m residency.launch   rank 0, writes
+                                              └── python -m residency.launch   rank 1 ...
+
+    step's process ── srun ──┬── python -m residency.launch   an agent on the first node ── ranks
+                             └── python -m residency.launch   an agent on the next ...
 
 Each child calls the same step function with the same section and paths. A child's Complaint is the
 step's; a signal is passed on to all; and none outlives the step's process.
@@ -13,10 +16,15 @@ import ctypes
 import importlib
 import logging
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +41,73 @@ def child() -> bool:
     return "RESIDENCY_JOB" in os.environ
 
 
-def launch(module: str, section: Section, processes: int, **paths: Path | None) -> None:
-    """Run a step in `processes` processes on this machine.
+def launch(
+    module: str, section: Section, processes: int, nodes: int = 1, **paths: Path | None
+) -> None:
+    """Run a step in `processes` processes on each of `nodes` nodes; on one, on this machine.
 
-    `module` is the step's, whose function has the module's name and returns in every process.
-    Raises Complaint where a process complained or died, SystemExit with its status where one ended
-    itself with a status of its own.
+    `module` is the step's, whose function has the module's name and returns in every process;
+    `paths` has `out`. Several nodes are those of the SLURM job that this process runs in, and see
+    the same files. Raises Complaint where a process complained or died, SystemExit with its status
+    where one ended itself with a status of its own.
     """
+    if nodes > 1 and "SLURM_JOB_ID" not in os.environ:
+        raise Complaint(
+            f"RESIDENCY_NODES: found {nodes}, and this is no job of SLURM, which would have them; "
+            "set nodes in profiles/slurm alone"
+        )
+    with tempfile.TemporaryDirectory(**_shared(paths["out"]) if nodes > 1 else {}) as place:
+        folder = Path(place)
+        told = {name: None if path is None else str(path) for name, path in paths.items()}
+        job = {"module": module, "kind": type(section).__name__, "section": section.canonical()}
+        job |= {"paths": told, "processes": processes, "port": _free_port()}
+        write_json(folder / "job.json", job)
+        with _environment(RESIDENCY_JOB=place):
+            status = _on_nodes(nodes) if nodes > 1 else _agent(folder, ["127.0.0.1"])
+        said = [read_json(path) for path in sorted(folder.glob("said-*.json"))]
+        died = [read_json(path) for path in sorted(folder.glob("died-*.json"), key=_when)]
+    for each in said:
+        if "complaint" in each:
+            raise Complaint(each["complaint"])
+    for each in said:
+        raise SystemExit(each["status"])
+    for each in died:
+        raise Complaint(each["complaint"])
+    if status:
+        raise SystemExit(status)
+
+
+def _shared(out: Path | None) -> dict[str, Any]:
+    """Where nodes leave word for each other, beside the output; a killed one's is removed."""
+    assert out
+    beside = out.absolute()
+    for old in beside.parent.glob(f"{beside.name}-launch-*"):
+        shutil.rmtree(old)
+    return {"prefix": f"{beside.name}-launch-", "dir": beside.parent}
+
+
+def _on_nodes(nodes: int) -> int:
+    """Start an agent on each node of this SLURM job; the status they end with."""
+    threads = os.environ.get("RESIDENCY_THREADS") or str(len(os.sched_getaffinity(0)))
+    command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", f"--cpus-per-task={threads}"]
+    agents = subprocess.Popen(
+        [*command, "--kill-on-bad-exit=0", sys.executable, "-m", "residency.launch"]
+    )
+
+    def pass_on(number: int, _frame: Any) -> None:
+        agents.send_signal(number)
+
+    before = {each: signal.signal(each, pass_on) for each in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        return agents.wait()
+    finally:
+        agents.terminate()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _agent(folder: Path, nodes: list[str]) -> int:
+    """Run this node's processes, in step with the other nodes' agents; the status to end with."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -47,64 +115,104 @@ def launch(module: str, section: Section, processes: int, **paths: Path | None) 
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("torch.distributed.elastic"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+    job = read_json(folder / "job.json")
     cores = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as folder:
-        told = {name: None if path is None else str(path) for name, path in paths.items()}
-        job = {"module": module, "kind": type(section).__name__, "parent": os.getpid()}
-        write_json(Path(folder) / "job.json", job | {"section": section.canonical(), "paths": told})
+    this = int(os.environ["SLURM_PROCID"]) if len(nodes) > 1 else 0
+    with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
+            min_nodes=len(nodes),
+            max_nodes=len(nodes),
+            nproc_per_node=job["processes"],
             rdzv_backend="c10d",
-            rdzv_endpoint="127.0.0.1:0",
-            local_addr="127.0.0.1",
-            run_id=str(os.getpid()),
+            rdzv_endpoint=f"{nodes[0]}:{job['port']}",
+            rdzv_configs={"is_host": this == 0},
+            local_addr=nodes[this],
+            run_id=folder.name,
             max_restarts=0,
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
             signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
             shutdown_timeout=GRACE_SECONDS,
         )
-        before = dict(os.environ)
-        os.environ["RESIDENCY_JOB"] = folder
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
+        told = {"RESIDENCY_PARENT": str(os.getpid())}
+        if "OMP_NUM_THREADS" not in os.environ:
+            told["OMP_NUM_THREADS"] = str(max(1, cores // job["processes"]))
+        if len(nodes) > 1:
+            told |= _interface(nodes[1] if this == 0 else nodes[0])
         try:
-            elastic_launch(config, sys.executable)("-m", "residency.launch")
-        except (ChildFailedError, SignalException) as error:
-            _tell(Path(folder), error)
-        finally:
-            os.environ.clear()
-            os.environ |= before
+            with _environment(**told):
+                elastic_launch(config, sys.executable)("-m", "residency.launch")
+        except SignalException as error:
+            return 128 + int(error.sigval)
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            write_json(folder / f"died-{this:05}.json", {"complaint": _death(rank, failure)})
+            return 1
+    return 0
 
 
-def _tell(folder: Path, error: Any) -> None:
-    """Raise what the first child that said something said, or that one died in silence."""
-    told = sorted(folder.glob("said-*.json"))
-    for said in map(read_json, told):
-        if "complaint" in said:
-            raise Complaint(said["complaint"]) from None
-    for said in map(read_json, told):
-        raise SystemExit(said["status"]) from None
-    if not hasattr(error, "get_first_failure"):
-        raise SystemExit(128 + int(error.sigval)) from None
-    rank, failure = error.get_first_failure()
+def _death(rank: int, failure: Any) -> str:
     code = failure.exitcode
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-    raise Complaint(
-        f"process {rank} of the training {how}; what it said stands above"
-        + (": the machine may be out of memory" if code == -signal.SIGKILL else "")
-    ) from None
+    return f"process {rank} of the training {how}; what it said stands above" + (
+        ": the machine may be out of memory" if code == -signal.SIGKILL else ""
+    )
+
+
+def _interface(other: str) -> dict[str, str]:
+    """The network interface towards another node, for gloo and NCCL, which else guess.
+
+    A node's own name often stands for its loopback address, where no other node finds it.
+    """
+    import psutil
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((other, 9))  # sends nothing
+        address = probe.getsockname()[0]
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(each.address == address for each in addresses):
+            return {
+                key: os.environ.get(key, name)
+                for key in ["GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"]
+            }
+    return {}
+
+
+def _when(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+@contextmanager
+def _environment(**told: str) -> Iterator[None]:
+    """Within, the environment has these as well."""
+    before = dict(os.environ)
+    os.environ |= told
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return int(listener.getsockname()[1])
 
 
 def main() -> None:
-    """Be one of the processes; leaves without the interpreter's shutdown.
+    """Be one of the processes, or the agent of a node.
 
-    There DeepSpeed's threads sometimes abort a process whose work is done.
+    Leaves without the interpreter's shutdown: there DeepSpeed's threads sometimes abort a process
+    whose work is done.
     """
     folder = Path(os.environ["RESIDENCY_JOB"])
+    if "RANK" not in os.environ:
+        listed = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
+        nodes = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
+        os._exit(_agent(folder, nodes))
     job = read_json(folder / "job.json")
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != job["parent"]:
+    if os.getppid() != int(os.environ["RESIDENCY_PARENT"]):
         os._exit(1)
     module = importlib.import_module(job["module"])
     section = getattr(module, job["kind"]).model_validate(job["section"])

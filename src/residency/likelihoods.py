@@ -6,14 +6,14 @@
            │            └─ blood
 
 A question is one row: its prompt once, then the tree of its replies, in which equal beginnings are
-one branch; a mask keeps the branches apart. What all prompts begin with is computed once and its
-keys and values are shared. Rows of about the same length run together. The output layer is computed
-only where a reply's token is foretold. (Tree attention as in SpecInfer, Miao et al. 2023, arXiv
-2305.09781, section 4.)
+one branch. Several rows stand in a line, so that next to nothing is padding; a mask keeps branches
+and rows apart. What all prompts begin with is computed once and its keys and values are shared. The
+output layer is computed only where a reply's token is foretold. (Tree attention as in SpecInfer,
+Miao et al. 2023, arXiv 2305.09781, section 4.)
 
 Not every network can be asked this way: one with a recurrent state, with positions that cannot be
-told, or with a window shorter than the row, would see the branches mixed. The longest row is
-therefore compared with the plain computation first, and where the two differ all are computed
+told, or with a window shorter than the row, would see the branches mixed. The longest row's longest
+reply is therefore compared with the plain computation, and where the two differ all are computed
 plainly.
 """
 
@@ -21,11 +21,18 @@ from __future__ import annotations
 
 import copy
 import inspect
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+from residency.bestfit import best_fit
+
 BRANCHES = 512  # tokens of a row's tree; more replies are put into further rows of the question
+SUMMED = 256  # distributions over the vocabulary that are summed up at once
+LINE = 384  # tokens of a line, if no row is longer: short ones are padded, long ones attend slowly
 BATCH = {"cpu": 1024, "cuda": 32768}
 """Tokens that run at once, padding and what is common included."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.25}
@@ -48,37 +55,65 @@ class Row:
 
 
 def loglikelihoods(
-    network: Any, asked: Sequence[Asked], batch: int | None = None
+    network: Any,
+    asked: Sequence[Asked],
+    batch: int | None = None,
+    seconds: list[float] | None = None,
 ) -> list[list[float]]:
     """Log-probability in nats of each reply, all of its tokens, after its prompt.
 
     `batch`: how many tokens run at once, else what the device takes; it changes nothing but time
-    and memory (and rounding, in the sixth digit). Prompts and replies must not be empty.
+    and memory (and rounding, in the sixth digit). Prompts and replies must not be empty. `seconds`:
+    is given what each took, its share by tokens of what ran with it.
     """
+    clock = [0.0] * len(asked) if seconds is None else seconds
+    clock[:] = [0.0] * len(asked)
     if not asked:
         return []
-    common = _common([prompt for prompt, _ in asked])
+    known = inspect.signature(network.forward).parameters
+    if getattr(network, "_is_stateful", False) or "position_ids" not in known:
+        return _all_plainly(network, asked, clock)
+    import torch
+
+    common = shared_start([prompt for prompt, _ in asked])
     rows = [
         row
         for number, (prompt, replies) in enumerate(asked)
         for row in _rows(number, tuple(prompt[common:]), replies)
     ]
-    rows.sort(key=lambda row: (-len(row.prompt) - len(row.tokens), row.question))
     found: list[list[float]] = [[0.0] * len(replies) for _, replies in asked]
-    import torch
-
+    longest = max(rows, key=_length)
     with torch.inference_mode():
         cache = _prefill(network, asked[0][0][:common]) if common else None
-        if not _agree(network, asked, rows[0], cache, common):
-            return [plainly(network, prompt, replies) for prompt, replies in asked]
-        for some in _batches(rows, batch or BATCH[network.device.type], common):
-            for row, sums in zip(some, _scored(network, some, cache, common), strict=True):
+        most = batch or BATCH[network.device.type]
+        for lines in _batches(_lines(rows, most, common), most, common):
+            began = time.perf_counter()
+            scored = _scored(network, lines, cache, common)
+            some = list(chain.from_iterable(lines))
+            each = (time.perf_counter() - began) / sum(map(_length, some))
+            for row, sums in zip(some, scored, strict=True):
+                clock[row.question] += each * _length(row)
                 for (reply, _), value in zip(row.wanted, sums, strict=True):
                     found[row.question][reply] = value
+            if longest in some and not _agree(network, asked, longest, found):
+                return _all_plainly(network, asked, clock)
     return found
 
 
-def _common(prompts: Sequence[Sequence[int]]) -> int:
+def _all_plainly(network: Any, asked: Sequence[Asked], clock: list[float]) -> list[list[float]]:
+    found = []
+    for number, (prompt, replies) in enumerate(asked):
+        began = time.perf_counter()
+        found.append(plainly(network, prompt, replies))
+        clock[number] = time.perf_counter() - began
+    return found
+
+
+def _length(row: Row) -> int:
+    return len(row.prompt) + len(row.tokens)
+
+
+def shared_start(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, leaving each at least its last."""
     first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
     pairs = enumerate(zip(first, last, strict=False))
@@ -108,16 +143,32 @@ def _rows(question: int, prompt: tuple[int, ...], replies: Sequence[Sequence[int
     return rows
 
 
-def _batches(rows: Sequence[Row], batch: int, common: int) -> Iterator[list[Row]]:
-    """Rows in order, as many at once as stay within `batch` tokens, at least one."""
-    some: list[Row] = []
-    for row in rows:
-        prompt = max(len(each.prompt) for each in [*some, row])
-        tree = max(len(each.tokens) for each in [*some, row])
-        if some and (len(some) + 1) * (common + prompt + tree) > batch:
+def _lines(rows: Sequence[Row], batch: int, common: int) -> list[list[Row]]:
+    """Rows side by side in as few lines as will do: the longest row's first, then the fullest."""
+    import numpy as np
+
+    lengths = np.array([_length(row) for row in rows])
+    width = max(int(lengths.max()), min(LINE, batch - common))
+    lines: dict[int, list[Row]] = {}
+    for row, line in zip(rows, best_fit(lengths, width).tolist(), strict=True):
+        lines.setdefault(line, []).append(row)
+    first, *others = (lines[number] for number in sorted(lines))  # best_fit begins with the longest
+    return [first, *sorted(others, key=_filled, reverse=True)]
+
+
+def _filled(line: Sequence[Row]) -> int:
+    return sum(map(_length, line))
+
+
+def _batches(lines: Sequence[list[Row]], batch: int, common: int) -> Iterator[list[list[Row]]]:
+    """Lines in order, as many at once as stay within `batch` tokens, at least one."""
+    some: list[list[Row]] = []
+    for line in lines:
+        widest = max(map(_filled, [*some, line]))
+        if some and (len(some) + 1) * (common + widest) > batch:
             yield some
             some = []
-        some.append(row)
+        some.append(line)
     if some:
         yield some
 
@@ -133,74 +184,88 @@ def _prefill(network: Any, ids: Sequence[int]) -> Any:
     return cache
 
 
-def _scored(network: Any, rows: Sequence[Row], cache: Any, common: int) -> list[list[float]]:
+def _scored(
+    network: Any, lines: Sequence[Sequence[Row]], cache: Any, common: int
+) -> list[list[float]]:
     """The replies' log-probabilities of each row, in the order in which it wants them."""
     import numpy as np
     import torch
 
-    before = max(len(row.prompt) for row in rows)
-    width = before + max(len(row.tokens) for row in rows)
-    ids = np.zeros((len(rows), width), dtype=np.int64)
-    positions = np.zeros((len(rows), width), dtype=np.int64)
-    seen = np.zeros((len(rows), width, common + width), dtype=bool)
+    width = max(map(_filled, lines))
+    ids = np.zeros((len(lines), width), dtype=np.int64)
+    positions = np.zeros((len(lines), width), dtype=np.int64)
+    seen = np.zeros((len(lines), width, common + width), dtype=bool)
     seen[:, np.arange(width), common + np.arange(width)] = True  # padding sees itself, not nothing
     seen[:, :, :common] = True
-    for number, row in enumerate(rows):
-        start, end = before - len(row.prompt), before + len(row.tokens)
-        ids[number, start:end] = [*row.prompt, *row.tokens]
-        positions[number, start:before] = common + np.arange(len(row.prompt))
-        positions[number, before:end] = common + len(row.prompt) - 1 + np.array(row.depths, int)
-        own = seen[number, :, common:]
-        own[start:before, start:before] = np.tri(len(row.prompt), dtype=bool)
-        own[before:end, start:before] = True
-        for node, parent in enumerate(row.parents):
-            if parent >= 0:
-                own[before + node, before:] |= own[before + parent, before:]
+    steps = []  # of every reply of every row: (its place and the token it foretells) ...
+    for number, line in enumerate(lines):
+        end = 0
+        for row in line:
+            start, before, end = end, end + len(row.prompt), end + _length(row)
+            ids[number, start:end] = [*row.prompt, *row.tokens]
+            positions[number, start:before] = common + np.arange(len(row.prompt))
+            positions[number, before:end] = common + len(row.prompt) - 1 + np.array(row.depths, int)
+            own = seen[number, :, common:]
+            own[start:before, start:before] = np.tri(len(row.prompt), dtype=bool)
+            own[before:end, start:before] = True
+            for node, parent in enumerate(row.parents):
+                if parent >= 0:
+                    own[before + node, before:end] |= own[before + parent, before:end]
+            at = number * width + before
+            steps.append([[(at + after, token) for after, token in each] for _, each in row.wanted])
     device, kind = network.device, network.dtype
     mask = torch.zeros(seen.shape, dtype=kind)
     mask.masked_fill_(~torch.from_numpy(seen), torch.finfo(kind).min)
     shared = None
     if cache is not None:
         shared = copy.deepcopy(cache)
-        shared.batch_repeat_interleave(len(rows))
-    logits = network(
-        torch.from_numpy(ids).to(device),
-        attention_mask=mask[:, None].to(device),
-        position_ids=torch.from_numpy(positions).to(device),
-        past_key_values=shared,
-        use_cache=shared is not None,
-        logits_to_keep=width - before + 1,
-    ).logits
-    places = [
-        (number, after + 1, token)
-        for number, row in enumerate(rows)
-        for _, wanted in row.wanted
-        for after, token in wanted
-    ]
-    at, after, token = (torch.tensor(each, device=device) for each in zip(*places, strict=True))
-    totals = torch.stack([row.float().logsumexp(-1) for row in logits])
-    each = (logits[at, after, token].float() - totals[at, after]).double().tolist()
-    steps = iter(each)
-    return [[sum(next(steps) for _ in wanted) for _, wanted in row.wanted] for row in rows]
+        shared.batch_repeat_interleave(len(lines))
+    pairs = [pair for row in steps for each in row for pair in each]
+    places, index = np.unique([place for place, _ in pairs], return_inverse=True)
+    with _foretelling(network, torch.from_numpy(places).to(device)):
+        logits = network(
+            torch.from_numpy(ids).to(device),
+            attention_mask=mask[:, None].to(device),
+            position_ids=torch.from_numpy(positions).to(device),
+            past_key_values=shared,
+            use_cache=shared is not None,
+        ).logits.flatten(0, 1)
+    if len(logits) > len(places):  # a network whose output layer is no module of its own
+        logits = logits[torch.from_numpy(places).to(device)]
+    totals = torch.cat([some.float().logsumexp(-1) for some in logits.split(SUMMED)])
+    after = torch.from_numpy(index).to(device)
+    token = torch.tensor([token for _, token in pairs], device=device)
+    each = iter((logits[after, token].float() - totals[after]).double().tolist())
+    return [[sum(next(each) for _ in reply) for reply in row] for row in steps]
 
 
-def _agree(network: Any, asked: Sequence[Asked], row: Row, cache: Any, common: int) -> bool:
-    """Whether the tree of the longest row gives what the plain computation gives."""
-    known = inspect.signature(network.forward).parameters
-    if getattr(network, "_is_stateful", False) or "position_ids" not in known:
-        return False
+@contextmanager
+def _foretelling(network: Any, places: Any) -> Iterator[None]:
+    """Let the output layer see these places alone, of all lines one after the other."""
+
+    def only(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (inputs[0].flatten(0, 1)[places][None], *inputs[1:])
+
+    head = network.get_output_embeddings()
+    if head is None:
+        yield
+        return
+    hook = head.register_forward_pre_hook(only, prepend=True)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _agree(
+    network: Any, asked: Sequence[Asked], row: Row, found: Sequence[Sequence[float]]
+) -> bool:
+    """Whether the tree of a row gave what the plain computation gives, for its longest reply."""
     reply = max(row.wanted, key=lambda each: len(each[1]))[0]
     prompt, replies = asked[row.question]
     (plain,) = plainly(network, prompt, [replies[reply]])
-    scored = dict(
-        zip(
-            (number for number, _ in row.wanted),
-            _scored(network, [row], cache, common)[0],
-            strict=True,
-        )
-    )
     tolerance = TOLERANCE[str(network.dtype).removeprefix("torch.")]
-    return abs(plain - scored[reply]) <= tolerance * max(1.0, abs(plain) / 10)
+    return abs(plain - found[row.question][reply]) <= tolerance * max(1.0, abs(plain) / 10)
 
 
 def plainly(network: Any, prompt: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:

@@ -34,7 +34,19 @@ WINDOW, BATCH = 64, 16
 DECODING = 1
 """Raised by hand when this module comes to answer the same request otherwise."""
 
-SHAPING = ("*.safetensors", "config.json", "generation_config.json", "tokenizer*", "*.jinja")
+SHAPING = (
+    "*.safetensors",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "*.jinja",
+)
 """Files of a model that shape its replies; its card and its training's log do not."""
 
 JSON: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -107,7 +119,7 @@ def identity(model: Path) -> str:
     A digest reads weights at the speed of the disk, and generating reads them for every token: it
     costs less than a single reply. Time stamps would not do: DVC writes files anew.
     """
-    paths = sorted(path for kind in SHAPING for path in model.glob(kind) if path.is_file())
+    paths = sorted({path for kind in SHAPING for path in model.glob(kind) if path.is_file()})
     return _identity(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
 
 

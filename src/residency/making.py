@@ -176,7 +176,7 @@ def written(folder: Path) -> dict[str, Any]:
         "currency": counts.get("asked", {}).get("currency") or "",
         "stopped": bool(counts.get("asked", {}).get("stopped_by_budget")),
         "examples": dict(sorted(examples.items())),
-        "cost": _cost(folder / "replies.jsonl"),
+        "cost": cost(folder / "replies.jsonl"),
     }
 
 
@@ -196,7 +196,7 @@ def _example(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cost(path: Path) -> dict[str, dict[str, float]]:
+def cost(path: Path) -> dict[str, dict[str, float]]:
     """Replies, tokens and money by model, in the order of their names; none without a model."""
     found: dict[str, dict[str, float]] = {}
     for row in read_rows(path) if path.exists() else ():

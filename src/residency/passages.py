@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from residency.records import Document
 from residency.words import words
@@ -22,7 +22,7 @@ SHORT = 4
 """A passage of less than 1/SHORT of the wanted length joins its neighbour."""
 
 _GAP = re.compile(r"\n[^\S\n]*\n\s*")
-_STOP = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+[”’」』）]*\s*|\n\s*")
+_STOP = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s+|[。！？]+[”’」』）]*\s*|\n\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ def _cut(text: str, most: int) -> list[tuple[int, int]]:
     """
     units = [(low, high, len(words(text[low:high]))) for low, high in _units(text, most)]
     digests = [hashlib.sha256(text[low:high].encode()).digest() for low, high, _ in units]
+    rests = [0, *accumulate(length for *_, length in reversed(units))][::-1]
     found: list[tuple[int, int]] = []
     first = 0
     while first < len(units):
@@ -97,8 +98,7 @@ def _cut(text: str, most: int) -> list[tuple[int, int]]:
             last += 1
             if 2 * size >= most:
                 cuts.append(last)
-        rest = sum(length for *_, length in units[last:])
-        if SHORT * rest < most:
+        if SHORT * rests[last] < most:
             last = len(units)
         elif cuts:
             last = min(cuts, key=lambda cut: digests[cut])

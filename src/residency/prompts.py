@@ -101,14 +101,14 @@ def prompt(
     user: str,
     system: str | None,
     *,
-    earlier: Sequence[tuple[str, str]] = (),
+    earlier: Sequence[tuple[str, str | list[int]]] = (),
     template: bool = True,
 ) -> list[int]:
     """Ids of everything up to where the assistant's answer starts.
 
     `system`: what the system turn says; None leaves it to the chat template, which may put one of
-    its own. `earlier`: the conversation before, as user messages with their answers. `template`:
-    whether the chat template is used.
+    its own. `earlier`: the conversation before, as user messages with their answers, which may be
+    the ids that a model wrote. `template`: whether the chat template is used.
 
     Without it, and where a model has none, questions are asked in the plain form
     "Question: ...\\nAnswer:".
@@ -133,7 +133,8 @@ def prompt(
         )
     ids = before + _ids(tokenizer, around[0])
     for text, after in zip(texts, around[1:], strict=True):
-        ids += text_ids(tokenizer, space + text) + _ids(tokenizer, after)
+        ids += text_ids(tokenizer, space + text) if isinstance(text, str) else text
+        ids += _ids(tokenizer, after)
     return ids
 
 

@@ -1,12 +1,11 @@
-// Search among the questions that the page holds. Texts are only ever set as text.
+// Search among the questions that the page holds, and of several labels' tables show the one chosen.
+// Texts are only ever set as text.
 "use strict";
 (() => {
   const PAGE = 20;
   const shelves = JSON.parse(document.getElementById("question-data").textContent);
   const found = (id) => document.getElementById(id);
   const [words, exam, model, list, status, more] = ["words", "exam", "model", "found", "status", "more"].map(found);
-  if (!list) return;
-
   const make = (tag, text, kind) => {
     const element = document.createElement(tag);
     if (text !== undefined) element.textContent = text;
@@ -22,17 +21,29 @@
   const letter = (index) => (index < 26 ? String.fromCharCode(65 + index) : String(index + 1));
   const named = (row, indexes) => indexes.map((index) => `${letter(index)}. ${row.o[index]}`).join("; ");
 
+  const option = (select, value, text) => {
+    const each = make("option", text);
+    each.value = value;
+    select.append(each);
+  };
+  for (const group of document.querySelectorAll(".labels")) {
+    const tables = [...group.children], chosen = make("select"), name = make("label", "Scores by ");
+    if (tables.length < 2) continue;
+    tables.forEach((each, number) => option(chosen, number, each.dataset.label));
+    const show = () => tables.forEach((each, number) => (each.hidden = number !== Number(chosen.value)));
+    chosen.addEventListener("change", () => { show(); tables[chosen.value].open = true; });
+    name.append(chosen);
+    group.prepend(name);
+    show();
+  }
+  if (!list) return;
+
   for (const shelf of shelves)
     for (const row of shelf.rows) {
       row.differ = new Set(row.a.map((each) => each.c)).size > 1;
       row.text = plain([row.id, row.q, ...row.o, ...row.l, ...row.a.map((each) => each.s || "")].join("\n"));
     }
 
-  const option = (select, value, text) => {
-    const each = make("option", text);
-    each.value = value;
-    select.append(each);
-  };
   const models = (chosen) => {
     model.replaceChildren();
     option(model, "", "whatever the answers");

@@ -5,7 +5,7 @@ metrics.json         {evaluation: {model: {accuracy, low, high, questions}}} for
                      of a served model also tokens and money
 differences.json     {evaluation: {model: {against: {points, low, high, p}}}}, the same
 counts.json          {kind: {name: {kept..., dropped}}}, the same
-plots/accuracy.csv   scores as rows, for `dvc plots`, and for each trained model
+plots/accuracy/*.csv scores on each evaluation, for `dvc plots`, and for each trained model
 plots/loss/*.csv     step, bits per byte and per token; with a gate also
 plots/gate/*.csv     step, bits per byte of domain and of general text
 gate.json            {model: {text: {before, after, rise}, warned}} for `dvc metrics`
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from residency import making, step
+from residency import making, step, took
 from residency.browsing import SAID, Shelf, embedded, shelves
 from residency.charts import Estimate, along, forest
 from residency.decontaminate import questions_in
@@ -49,6 +49,8 @@ from residency.results import (
 from residency.section import Section, Seed
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from residency.declaration import Declaration
 
 LIMIT = 4_900_000
@@ -292,15 +294,15 @@ def _cost(asked: dict[str, Any]) -> dict[str, float]:
 
 
 def _plots(folder: Path, sittings: dict[str, list[Sitting]], trained: list[dict[str, Any]]) -> None:
-    _write_csv(
-        folder / "accuracy.csv",
-        ("evaluation", "model", "accuracy", "low", "high"),
-        (
-            (name, model, score["accuracy"], score["low"], score["high"])
-            for name, scores in _metrics(sittings).items()
-            for model, score in scores.items()
-        ),
-    )
+    for name, scores in _metrics(sittings).items():
+        _write_csv(
+            folder / f"accuracy/{name}.csv",
+            ("model", "accuracy", "low", "high"),
+            (
+                (model, each["accuracy"], each["low"], each["high"])
+                for model, each in scores.items()
+            ),
+        )
     for each in trained:
         _write_csv(
             folder / f"loss/{each['name']}.csv",
@@ -328,21 +330,27 @@ def _gate_plots(folder: Path, gated: dict[str, dict[str, Any]]) -> None:
         _write_csv(folder / f"{name}.csv", ("step", *PARTS), rows)
 
 
-def _page(sittings: dict[str, list[Sitting]], *, stages: dict[str, Any], **content: Any) -> str:
-    """Fill the template; everything but our own drawings, style and script is escaped.
-
-    It is filled twice: once without questions, to know what room they have.
-    """
+def templates() -> Environment:
+    """The templates beside this module; all that they are filled with is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _page(sittings: dict[str, list[Sitting]], *, stages: dict[str, Any], **content: Any) -> str:
+    """Fill the template; everything but our own drawings, style and script is escaped.
+
+    It is filled twice: once without questions, to know what room they have.
+    """
+    from markupsafe import Markup
+
+    environment = templates()
     environment.filters["number"] = _number
     own = {end: Path(__file__).with_suffix(f".{end}").read_text("utf-8") for end in ("css", "js")}
     digest = base64.b64encode(hashlib.sha256(own["js"].encode()).digest()).decode()
@@ -371,4 +379,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    step.run(report, Report)
+    step.run(report, Report, took.beside)

@@ -22,6 +22,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter
 
+from residency import times
 from residency.files import building
 from residency.section import Complaint
 
@@ -65,7 +66,7 @@ def run(
     prepare_cpu()
     with complaints():
         values = _declared(arguments.section)
-        with building(arguments.out) as out:
+        with times.taken(arguments.out), building(arguments.out) as out:
             inputs = {name: getattr(arguments, name) for name in wanted}
             if "name" in taken:
                 inputs["name"] = arguments.section.rpartition(".")[2]

@@ -32,6 +32,7 @@ from residency.devices import (
     blocks_at_once,
     free_memory,
     join,
+    nodes,
     prepare_zero,
     processes,
     rank,
@@ -116,12 +117,15 @@ def train(train: Train, parent: Path, tokenizer: Path | None, pack: Path, out: P
     together, where training diverges, and where the gate stops it.
     """
     check(train, parent, tokenizer, pack)
-    wanted = processes(settings(), blocks_per_step(train, Blocks(pack / "train")))
-    if wanted > 1 and not child():
+    blocks = blocks_per_step(train, Blocks(pack / "train"))
+    spread = nodes(blocks)
+    wanted = processes(settings(), blocks // spread)
+    if wanted * spread > 1 and not child():
         launch(
             "residency.train",
             train,
             wanted,
+            spread,
             parent=parent,
             tokenizer=tokenizer,
             pack=pack,

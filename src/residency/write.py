@@ -24,7 +24,7 @@ from residency.answers import Refused, Reply
 from residency.asked import Asked, Spend, budget
 from residency.asking import Prompt
 from residency.author import Item, ModelWriter, Unusable
-from residency.checks import Checks, Fault, checks
+from residency.checks import DUPLICATE, Checks, Fault, checks
 from residency.decontaminate import Decontaminate
 from residency.files import write_rows
 from residency.judge import Verify
@@ -162,7 +162,7 @@ def _by_rule(
     found.kept = []
     for batch in _batches(cases, BATCH if bounded else len(cases)):
         for (case, _), verdict in zip(batch, bench.verdicts(batch), strict=True):
-            _take(found, case, verdict)
+            _take(found, case, verdict, fault)
     return found
 
 
@@ -204,18 +204,32 @@ def _by_model(
             ]
             told_by = [_file(files[item.kind]) for item in batch]
             replies = bench.asked.ask(model, requests, [each.id for each in batch], told_by)
-            cases = []
-            for item, request, reply in zip(batch, requests, replies, strict=True):
-                if reply is not None:
-                    about.add(item.passage.id)
-                case = _drafted(writer, item, reply, fault, found)
-                stems[item.passage.id] += [each.stem for each in case]
-                told = {"writer": model.name, **_file(files[item.kind]), "seed": request.seed}
-                if case:
-                    case = [replace(each, origin=each.origin | told) for each in case]
-                    cases.append((case, item.passage))
-            for (case, _), verdict in zip(cases, bench.verdicts(cases), strict=True):
-                _take(found, case, verdict)
+            about |= {
+                item.passage.id
+                for item, reply in zip(batch, replies, strict=True)
+                if reply is not None
+            }
+            waiting = list(zip(batch, requests, replies, strict=True))
+            while waiting:
+                cases, again, refused = [], [], []
+                for item, request, reply in waiting:
+                    case, rejected = _drafted(writer, item, reply, fault)
+                    if not case and any(each.reason == DUPLICATE for each in rejected):
+                        again.append((item, request, reply))
+                        refused += rejected
+                        continue
+                    found.rejected += rejected
+                    stems[item.passage.id] += [each.stem for each in case]
+                    told = {"writer": model.name, **_file(files[item.kind]), "seed": request.seed}
+                    if case:
+                        case = [replace(each, origin=each.origin | told) for each in case]
+                        cases.append((case, item.passage))
+                before = len(found.rejected)
+                for (case, _), verdict in zip(cases, bench.verdicts(cases), strict=True):
+                    _take(found, case, verdict, fault)
+                # What repeats a draft of this batch that judges dropped is no duplicate any more.
+                waiting = again if len(found.rejected) > before else []
+                found.rejected += [] if waiting else refused
     found.asked_about = len(about)
     places = {each.id: place for place, row in enumerate(plan) for each in row}
     order = {each.id: (places[each.id], each.kind, each.number) for row in plan for each in row}
@@ -245,31 +259,31 @@ def _drafted(
     item: Item,
     reply: Reply | Refused | None,
     fault: Fault,
-    found: Found,
-) -> list[Question]:
-    """The questions of one reply without fault; why the others are not kept goes to `found`.
+) -> tuple[list[Question], list[Rejected]]:
+    """The questions of one reply without fault, and why the others are not kept.
 
     Of a case those up to the first with a fault are kept, if they are three or more: what comes
     later builds on it.
     """
+    rejected: list[Rejected] = []
 
     def reject(id: str, reason: str, detail: str, told: dict[str, Any]) -> None:
         document = item.passage.document
         place = {"document": document.id, "passage": [item.passage.start, item.passage.end]}
         item_told = told | {"origin": place}
-        found.rejected.append(Rejected(id=id, reason=reason, detail=detail, item=item_told))
+        rejected.append(Rejected(id=id, reason=reason, detail=detail, item=item_told))
 
     if reply is None:
         reject(item.id, "budget spent", "", {})
-        return []
+        return [], rejected
     if isinstance(reply, Refused):
         reject(item.id, reply.reason, reply.detail, {"key": reply.key})
-        return []
+        return [], rejected
     try:
         drafts = author.read(writer, item, reply)
     except Unusable as why:
         reject(item.id, why.args[0], why.args[1], {"reply": reply.text, "key": reply.key})
-        return []
+        return [], rejected
     case: list[Question] = []
     for place, draft in enumerate(drafts, 1):
         id = item.id if item.kind != "progressive" else f"{item.id}.{place}"
@@ -283,9 +297,10 @@ def _drafted(
             case.append(draft)
     if item.kind == "progressive" and len(case) < FEWEST:
         for each in case:
+            fault.forget(each)
             reject(each.id, "case too short", f"{len(case)} good questions of it", _told(each))
-        return []
-    return case
+        return [], rejected
+    return case, rejected
 
 
 def _told(question: Question) -> dict[str, Any]:
@@ -308,7 +323,7 @@ class Verdict:
     closed_book: str = ""  # share of judges right without the passage, as a label
 
 
-def _take(found: Found, case: list[Question], verdicts: list[Verdict]) -> None:
+def _take(found: Found, case: list[Question], verdicts: list[Verdict], fault: Fault) -> None:
     """Keep a case's questions up to the first that the judges do not; none if too few are left."""
     good = list(itertools.takewhile(lambda each: not each.reason, verdicts))
     short = case[0].kind == "progressive" and len(good) < FEWEST
@@ -319,6 +334,7 @@ def _take(found: Found, case: list[Question], verdicts: list[Verdict]) -> None:
                 labels = labels | {"closed_book": verdict.closed_book}
             found.kept.append(replace(question, labels=labels))
             continue
+        fault.forget(question)
         reason, detail = verdict.reason, verdict.detail
         if not reason:
             late = place > len(good)

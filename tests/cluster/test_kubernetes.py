@@ -59,7 +59,7 @@ def test_stale_stages_run_as_jobs_and_both_tools_are_content(
     told: tuple[Project, Api, str],
 ) -> None:
     project, api, said = told
-    assert len(api.bodies("POST", "/jobs")) == 3
+    assert len(api.bodies("POST", "/jobs")) == 2, "the report is made where Snakemake is"
     stale = {"evaluate-ward-smollm2", "evaluate-ward-resident", "report"}
     assert project.stages_of(said) == stale
     assert project.settled()
@@ -99,11 +99,7 @@ def test_a_gpu_and_everything_else_that_is_requested_has_its_limit(
     for each in asked:
         assert each["requests"].keys() == each["limits"].keys()
         assert each["requests"]["memory"] == each["limits"]["memory"]
-    assert sorted(each["limits"].get("nvidia.com/gpu", "none") for each in asked) == [
-        "1",
-        "1",
-        "none",
-    ]
+        assert each["limits"]["nvidia.com/gpu"] == "1"
 
 
 def test_the_project_is_the_claim_mounted_at_its_own_path(told: tuple[Project, Api, str]) -> None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "init": Command("residency.commands.init", "make a new project that builds"),
     "check": Command("residency.commands.check", "would anything stop a build, and what to do"),
     "plan": Command("residency.commands.plan", "what would run, why, and what it takes"),
+    "took": Command("residency.commands.took", "what each step took here: time, energy, money"),
     "trace": Command("residency.commands.trace", "everything that a result came from"),
     "ask": Command("residency.commands.ask", "talk to a model that was built"),
     "export": Command("residency.commands.export", "a model as a folder for others, and as GGUF"),

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SLOT = "RESIDENCY"
 NEW = "/new"
 
 
@@ -202,47 +201,17 @@ def answered(talk: Talk, question: str, show: Callable[[str], Any]) -> None:
 def conversation(talk: Talk, question: str) -> list[int]:
     """Ids of all that was said and of a question, up to where its answer starts.
 
-    As `prompts.prompt` puts a single question: the template's own words are markup, and what
-    people and the model said is plain text, whatever it spells.
+    As `prompts.prompt` puts earlier turns; answers stay the ids that the model wrote.
     """
-    from jinja2 import TemplateError
-
     from residency import prompts
     from residency.section import Complaint
 
-    if not talk.said:
-        return prompts.prompt(talk.tokenizer, question, talk.system)
-    if talk.tokenizer.chat_template is None:
-        before = [*prompts.opening(talk.tokenizer)]
-        for asked, answer in talk.said:
-            before += prompts.text_ids(talk.tokenizer, f"Question: {asked}\nAnswer:") + answer
-            before += prompts.text_ids(talk.tokenizer, "\n\n")
-        return before + prompts.text_ids(talk.tokenizer, f"Question: {question}\nAnswer:")
-    turns = [] if talk.system is None else [{"role": "system", "content": talk.system}]
-    for _ in talk.said:
-        turns += [{"role": role, "content": SLOT} for role in ("user", "assistant")]
-    turns.append({"role": "user", "content": SLOT})
     try:
-        form = talk.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except TemplateError as error:
-        said = f"its chat template refuses a second question ({error}); {NEW} begins anew"
-        raise Complaint(said) from None
-    markup = form.split(SLOT)
-    if len(markup) != 2 * len(talk.said) + 2:
-        raise Complaint(f"its chat template does not show what was said before; {NEW} begins anew")
-    texts = [each for pair in talk.said for each in pair] + [question]
-    found: list[int] = _markup(talk.tokenizer, markup[0])
-    for text, after in zip(texts, markup[1:], strict=True):
-        found += prompts.text_ids(talk.tokenizer, text) if isinstance(text, str) else text
-        found += _markup(talk.tokenizer, after)
-    return found
-
-
-def _markup(tokenizer: Any, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=False)[
-        "input_ids"
-    ]
-    return ids
+        return prompts.prompt(talk.tokenizer, question, talk.system, earlier=talk.said)
+    except Complaint as complaint:
+        if not talk.said:
+            raise
+        raise Complaint(f"{complaint}; {NEW} begins anew") from None
 
 
 class _Shown:

@@ -287,7 +287,7 @@ def keys(models: dict[str, Any]) -> Iterator[Finding]:
         variable = endpoint.get("key")
         if not variable:
             continue
-        if os.environ.get(variable):
+        if os.environ.get(variable, "").strip():
             said = f"models.{name}: {variable} is set"
             yield Finding(level="ok", about="keys", said=said)
         else:
@@ -392,8 +392,8 @@ def locks() -> Iterator[Finding]:
     from residency.freshness import STATE, at_work
 
     jobs = at_work()
-    for pid, words in jobs.items():
-        said = f"a build is at work here: {words} (process {pid}); a second one waits for it"
+    for which, words in jobs.items():
+        said = f"a build is at work here: {words} ({which}); a second one waits for it"
         yield Finding(level="look", about="locks", said=said)
     left = list((STATE / "locks").glob("*"))
     if left and not jobs:

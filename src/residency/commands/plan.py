@@ -3,6 +3,8 @@
     residency plan                                 what recorded runs took is reckoned with
     residency plan --gpu-hour 2.5 --core-hour 0.05       prices, to be told money
     residency plan --tokens-per-second 8000        of trainings that never ran here
+    residency plan --answers-per-second 20         of evaluations and written questions likewise
+    residency plan --gpu h100 --utilisation 0.4 --gpus 8   trainings, by their FLOP
 
 Nothing is built. A stage whose inputs others would build anew may turn out the same, and stop the
 rebuild there: these are told apart as "may follow".
@@ -13,10 +15,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "l40s": 362e12, "mi300x": 1307e12}
+"""FLOP/s of dense bfloat16 products, by the makers' data sheets (SXM where there are several)."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from residency.commands.project import Record
+    from residency.declaration import Declaration
     from residency.graph import Stage
 
 MOST_SHOWN = 12
@@ -25,7 +31,7 @@ MOST_SHOWN = 12
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Rates that no run has recorded."""
-    number = _positive
+    number = positive
     parser.add_argument(
         "--gpus", type=_count, metavar="N", help="GPUs to reckon with (found if left)"
     )
@@ -33,6 +39,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--core-hour", type=number, metavar="PRICE", help="price of a core-hour")
     parser.add_argument(
         "--tokens-per-second", type=number, metavar="RATE", help="of trainings never run here"
+    )
+    parser.add_argument(
+        "--answers-per-second",
+        type=number,
+        metavar="RATE",
+        help="of models, ours or served, that sit, write or judge and never did here",
+    )
+    parser.add_argument(
+        "--gpu", choices=sorted(PEAK), help="trainings that never ran here, reckoned by their FLOP"
+    )
+    parser.add_argument(
+        "--utilisation",
+        type=number,
+        metavar="SHARE",
+        help="of the GPU's peak that training reaches (benchmarks/gpu_train.py measures it)",
     )
 
 
@@ -42,7 +63,8 @@ def _count(word: str) -> int:
     return int(word)
 
 
-def _positive(word: str) -> float:
+def positive(word: str) -> float:
+    """A price or rate, for argparse."""
     try:
         found = float(word)
     except ValueError:
@@ -60,11 +82,15 @@ def run(arguments: argparse.Namespace) -> None:
     from residency.freshness import at_work, status
     from residency.section import Complaint
 
-    declaration = declared()
+    if (arguments.gpu is None) != (arguments.utilisation is None):
+        raise Complaint("--gpu and --utilisation: both or none; of a GPU's peak a share is reached")
+    if arguments.utilisation and arguments.utilisation > 1:
+        raise Complaint(f"--utilisation: a share up to 1, found {arguments.utilisation:g}")
+    declaration = declared(raw=False)
     graph.check(declaration)
     if jobs := at_work():
-        pid, words = next(iter(jobs.items()))
-        raise Complaint(f"a build is at work here ({words}, process {pid}); plan when it has ended")
+        which, words = next(iter(jobs.items()))
+        raise Complaint(f"a build is at work here ({words}, {which}); plan when it has ended")
     stages, records = graph.stages(declaration), recorded()
     why = status()
     reasons = {
@@ -75,11 +101,15 @@ def run(arguments: argparse.Namespace) -> None:
     kept = {name for name, said in why.items() if "kept" in said}
     following = follow(stages, set(reasons))
     rates = takes.Rates(
-        gpus=machine.gpus() if arguments.gpus is None else arguments.gpus,
+        gpus=(machine.gpus() or int(arguments.gpu is not None))
+        if arguments.gpus is None
+        else arguments.gpus,
         cores=machine.cores(),
         gpu_hour=arguments.gpu_hour,
         core_hour=arguments.core_hour,
         tokens_per_second=arguments.tokens_per_second,
+        answers_per_second=arguments.answers_per_second,
+        flops=arguments.gpu and PEAK[arguments.gpu] * arguments.utilisation,
     )
     reckoned = {
         stage.name: takes.reckoned(stage, declaration, records.get(stage.name), rates)
@@ -87,8 +117,25 @@ def run(arguments: argparse.Namespace) -> None:
         if stage.name in reasons or stage.name in following
     }
     restored = {name for name in kept if not set(following.get(name, ()))}
+    to_bring(declaration)
     told(stages, reasons, following, restored, reckoned)
     takes.told(reckoned, restored, rates)
+
+
+def to_bring(declaration: Declaration) -> None:
+    """Print the raw files that are not there, and where they are had."""
+    from pathlib import Path
+
+    from residency.declaration import homepage, raw_paths
+
+    absent = [each for each in raw_paths(declaration) if not Path(each[1]).exists()]
+    if absent:
+        print("to bring, before anything is built")
+    for place, path in absent:
+        page = homepage(declaration, place)
+        print(f"  {path} ({place})" + (f": had from {page}" if page else ""))
+    if absent:
+        print()
 
 
 def reason(stage: Stage, was: Record | None, said: list[Any], now: Any) -> list[str]:

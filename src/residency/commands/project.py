@@ -37,8 +37,11 @@ class Record:
     made: Content
 
 
-def declared() -> Declaration:
-    """The declaration of this folder. Raises Complaint where it is wrong or there is none."""
+def declared(*, raw: bool = True) -> Declaration:
+    """The declaration of this folder. Raises Complaint where it is wrong or there is none.
+
+    `raw`: whether its raw files must be there.
+    """
     from residency.declaration import load
     from residency.graph import PARAMS
     from residency.section import Complaint
@@ -48,7 +51,7 @@ def declared() -> Declaration:
         above = next((each for each in here.parents if (each / PARAMS).is_file()), None)
         cure = f"the project is {above}: cd there" if above else "make one with: residency init"
         raise Complaint(f"{here}: expected a project, found no {PARAMS}; {cure}")
-    return load(PARAMS)
+    return load(PARAMS, raw=raw)
 
 
 def values() -> Any:

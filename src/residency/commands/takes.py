@@ -1,5 +1,6 @@
 """takes: what running a stage takes, from what its last run took or from stated rates.
 
+build/exams, build/corpora           questions and words, by which answers are reckoned
 benchmarks/runs/<step>/<name>.tsv    seconds and processor time, of a run that computed
 build/models/<name>/training.json    tokens, by which a longer training is reckoned
 dvc.lock                             bytes that came out
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 RUNS, LOGS = Path("benchmarks/runs"), Path("logs")
 HOUR = 3600
 MOST_NAMES = 6
+FLOP = {"full": 6, "lora": 4, "qlora": 4}
+"""Of a parameter and token: forward 2, backward 2 for what is passed on and 2 for what is learned
+(Chowdhery et al. 2022, arXiv 2204.02311, appendix B, without its term of attention)."""
 COMPUTED = "Running stage"
 """What DVC says where it runs a stage, rather than restore it: such a run's time is no measure."""
 
@@ -39,6 +43,8 @@ class Rates:
     gpu_hour: float | None = None
     core_hour: float | None = None
     tokens_per_second: float | None = None
+    answers_per_second: float | None = None
+    flops: float | None = None  # that training reaches on one GPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +93,12 @@ def reckoned(stage: Stage, declaration: Declaration, was: Record | None, rates: 
             seconds, cpu = seconds * factor, cpu * factor
             source = f"scaled from its record by tokens, times {factor:.3g}"
         if not seconds and planned:
-            seconds, source = _never_run(declaration, planned.value, rates)
+            seconds, source = _never_run(declaration, model, planned.value, rates)
             cpu = seconds * rates.cores
-    elif not seconds and stage.step == "evaluate":
-        seconds, cpu, source = _beside(stage)
+    elif not seconds and stage.step in ("evaluate", "write"):
+        seconds, cpu, source = _beside(stage) if stage.step == "evaluate" else (0.0, 0.0, "")
+        if not seconds:
+            seconds, cpu, source = _paced(stage, declaration, rates)
     hours = seconds / HOUR * rates.gpus if _on_gpu(stage, declaration) else 0.0
     size = Amount(value=was.made.bytes, source="recorded") if was else _size(stage, declaration)
     return Takes(
@@ -106,10 +114,15 @@ def _on_gpu(stage: Stage, declaration: Declaration) -> bool:
     """Whether a model runs here: rules write without one, and others run a served one."""
     from residency.declaration import Served
 
-    if stage.step != "write":
-        return stage.step in ("train", "evaluate")
-    models = declaration.questions[stage.out.name].models
-    return any(not isinstance(declaration.models[each], Served) for each in models)
+    models = [declaration.models[each] for each in _models(stage, declaration)]
+    return stage.step == "train" or any(not isinstance(each, Served) for each in models)
+
+
+def _models(stage: Stage, declaration: Declaration) -> list[str]:
+    """The models that answer, of evaluations and written questions."""
+    if stage.step == "evaluate":
+        return [stage.out.name.partition("-")[0]]  # resident-50 is resident on its way
+    return declaration.questions[stage.out.name].models if stage.step == "write" else []
 
 
 def _recorded(stage: Stage) -> tuple[float, float]:
@@ -156,18 +169,39 @@ def _tokens(declaration: Declaration, model: str) -> Amount | None:
     return None
 
 
-def _never_run(declaration: Declaration, tokens: float, rates: Rates) -> tuple[float, str]:
-    """Seconds of a training without a record: at the stated rate, or at another training's."""
+def _never_run(
+    declaration: Declaration, model: str, tokens: float, rates: Rates
+) -> tuple[float, str]:
+    """Seconds of a training without a record: at a stated rate, or at another training's."""
+    from residency.declaration import Trained
     from residency.graph import stages
 
     if rates.tokens_per_second:
         return tokens / rates.tokens_per_second, "at the stated tokens per second"
+    made, parameters = declaration.models[model], _parameters(declaration, model)
+    if rates.flops and parameters and isinstance(made, Trained):
+        flop = FLOP[made.train.method] * parameters * tokens
+        return flop / rates.flops / max(1, rates.gpus), "at the stated share of the GPU's peak"
     for stage in stages(declaration):
         old = _training(stage.out.name) if stage.step == "train" else None
         seconds, _ = _recorded(stage)
         if old and seconds:
             return tokens * seconds / max(1, old["tokens"]), f"at the speed of {stage.name}"
     return 0.0, ""
+
+
+def _parameters(declaration: Declaration, model: str) -> float | None:
+    """How many parameters a model has, as the one it comes from was trained or is said to."""
+    from residency.adopt import HubWeights
+    from residency.declaration import Adopted, Trained
+
+    while isinstance(made := declaration.models[model], Trained):
+        if old := _training(model):
+            return float(old["parameters"])
+        model = made.parent
+    if isinstance(made, Adopted) and isinstance(made.weights, HubWeights):
+        return made.weights.parameters
+    return None
 
 
 def _beside(stage: Stage) -> tuple[float, float, str]:
@@ -183,6 +217,55 @@ def _beside(stage: Stage) -> tuple[float, float, str]:
     return 0.0, 0.0, ""
 
 
+def _paced(stage: Stage, declaration: Declaration, rates: Rates) -> tuple[float, float, str]:
+    """What answers take of models without such a record: at the stated rate, or as elsewhere."""
+    from residency.graph import stages
+
+    asked = _asked(stage, declaration)
+    if not asked:
+        return 0.0, 0.0, ""
+    if rates.answers_per_second:
+        seconds = asked / rates.answers_per_second
+        return seconds, seconds * rates.cores, "at the stated answers per second"
+    for other in stages(declaration):
+        if other.step == stage.step and _who(other, declaration) == _who(stage, declaration):
+            seconds, cpu = _recorded(other)
+            if seconds and (before := _asked(other, declaration)):
+                factor = asked / before
+                return seconds * factor, cpu * factor, f"at the pace of {other.name}"
+    return 0.0, 0.0, ""
+
+
+def _who(stage: Stage, declaration: Declaration) -> tuple[str, ...]:
+    """Who answers, and how: what makes two stages alike in pace."""
+    models = _models(stage, declaration)
+    if stage.step == "write":
+        return tuple(models)
+    evaluation = declaration.evaluations[stage.out.parent.name]
+    return *models, evaluation.protocol.kind
+
+
+def _asked(stage: Stage, declaration: Declaration) -> float:
+    """About how many answers models are to give; 0 where that is not known, or none does."""
+    from residency.author import ModelWriter
+    from residency.files import read_json
+
+    if stage.step == "evaluate":
+        evaluation = declaration.evaluations[stage.out.parent.name]
+        path = Path("build/exams") / evaluation.exam / f"{evaluation.split}.jsonl"
+        if not path.is_file():
+            return 0.0
+        with path.open("rb") as file:
+            return float(sum(1 for _ in file))
+    questions = declaration.questions[stage.out.name]
+    counts = Path("build/corpora") / questions.corpus / "counts.json"
+    if not isinstance(questions.writer, ModelWriter) or not counts.is_file():
+        return 0.0
+    passages: float = read_json(counts)["kept"]["words"] / questions.writer.passage_words
+    judged = 2 * len(questions.verify.judges) if questions.verify else 0
+    return passages * sum(questions.writer.how_many.values()) * (1 + judged)
+
+
 def _size(stage: Stage, declaration: Declaration) -> Amount | None:
     """Bytes of a model that was never made, after its nearest ancestor that was."""
     from residency.commands.project import recorded
@@ -196,16 +279,20 @@ def _size(stage: Stage, declaration: Declaration) -> Amount | None:
             if found := records.get(f"{step}-{model.parent}"):
                 return Amount(value=found.made.bytes, source=f"as {model.parent}")
         model = declaration.models[model.parent]
-    return None
+    parameters = _parameters(declaration, stage.out.name)
+    return Amount(value=4 * parameters, source="float32, by its parameters") if parameters else None
 
 
 def _money(
     stage: Stage, declaration: Declaration, gpu_hours: float, core_hours: float, rates: Rates
 ) -> Amount | None:
-    """Money at stated prices; for questions that a paid model writes at most their budget."""
-    paid = _budget(declaration.at(stage.section)) if stage.step == "write" else None
-    if paid is not None:
-        return Amount(value=paid, source="at most, the declared budget")
+    """Money at stated prices; for what models answer that are paid at most its budget."""
+    by_others = stage.step == "evaluate" and not _on_gpu(stage, declaration)
+    if by_others or stage.step == "write":
+        if (paid := _budget(declaration.at(stage.section))) is not None:
+            return Amount(value=paid, source="at most, the declared budget")
+        if spent := _spent(stage):
+            return Amount(value=spent, source="as it cost when it last ran")
     if gpu_hours and rates.gpu_hour:
         return Amount(value=gpu_hours * rates.gpu_hour, source="at the stated price of a GPU-hour")
     if core_hours and rates.core_hour and not gpu_hours:
@@ -214,8 +301,18 @@ def _money(
     return None
 
 
-def _budget(questions: dict[str, Any]) -> float | None:
-    money: float | None = (questions.get("budget") or {}).get("money")
+def _spent(stage: Stage) -> float | None:
+    """What the answers or questions that are there cost, in the currency of their models."""
+    from residency.files import read_json
+
+    path = stage.out / ("counts.json" if stage.step == "write" else "scores.json")
+    told = read_json(path).get("asked") if path.is_file() else None
+    money: float | None = (told or {}).get("money")
+    return money
+
+
+def _budget(section: dict[str, Any]) -> float | None:
+    money: float | None = (section.get("budget") or {}).get("money")
     return money
 
 

@@ -300,6 +300,7 @@ def _where(document: dict[str, Any]) -> Iterator[str]:
 
 def _answers(id: str, split: Path, declaration: Declaration) -> Iterator[str]:
     """What each model answered to an exam's question."""
+    from residency import times
     from residency.section import placed
 
     for name, each in declaration.evaluations.items():
@@ -309,7 +310,11 @@ def _answers(id: str, split: Path, declaration: Declaration) -> Iterator[str]:
             path = Path("build/evaluations") / name / placed(candidate) / "predictions.jsonl"
             row = _row(path, id) if path.is_file() else None
             if row is not None and "correct" in row:
-                yield f"  {name}/{candidate} answered {'right' if row['correct'] else 'wrong'}"
+                took = times.took(path.parent)
+                seconds = took.questions.get(id, (None, 0))[0] if took else None
+                how_long = "" if seconds is None else f" in {seconds:.3g} s here"
+                right = "right" if row["correct"] else "wrong"
+                yield f"  {name}/{candidate} answered {right}{how_long}"
 
 
 def _documents(x: str, declaration: Declaration) -> list[Subject]:

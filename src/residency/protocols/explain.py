@@ -82,7 +82,7 @@ def _read(question: Question, text: str) -> dict[str, Any]:
     else:
         first, _, rest = text.partition("\n\n")
         reference = question.explanation
-        told = {"explained": rest.strip(), "answer": parse(first, question)}
+        told = {"explained": rest.strip(), "answer": parse(first, question, "text")}
     compared = overlap(told["explained"], reference) if reference else None
     return {**told, "reference": reference, "overlap": compared}
 

@@ -71,15 +71,18 @@ def sit(protocol: Generate, sitting: Sitting, asked: Sequence[Question]) -> list
         answers = [each.get(text) for each, text in zip(sets, said, strict=True)]
     else:
         said = write(sitting, texts, protocol.most_tokens)
-        answers = [parse(text, each) for each, text in zip(asked, said, strict=True)]
+        answers = [parse(text, each, protocol.of) for each, text in zip(asked, said, strict=True)]
     return [
         {"prompt": one, "said": text, "answer": answer}
         for one, text, answer in zip(users, said, answers, strict=True)
     ]
 
 
-def example(protocol: Generate, question: Question) -> list[tuple[str, str]]:
-    """A question shown with its answer, after its explanation where reasons are asked for."""
+def example(protocol: Any, question: Question) -> list[tuple[str, str]]:
+    """A question shown with its answer, after its explanation where reasons are asked for.
+
+    `protocol`: anything with `of`, `options` and `reason`.
+    """
     answer = shared.told(question, question.answers, protocol.of)
     if protocol.reason:
         answer = f"{question.explanation}\n\nAnswer: {answer}".strip()

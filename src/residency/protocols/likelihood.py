@@ -68,8 +68,7 @@ def sit(protocol: Likelihood, sitting: Sitting, asked: Sequence[Question]) -> li
 
 def example(protocol: Likelihood, question: Question) -> list[tuple[str, str]]:
     """A question shown with its answer."""
-    answer = shared.told(question, question.answers, protocol.of)
-    return [(shared.ask(question, protocol.options, protocol.of), answer)]
+    return [shared.shown(question, protocol.options, protocol.of)]
 
 
 def rate(

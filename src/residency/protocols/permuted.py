@@ -108,8 +108,7 @@ def _back(row: dict[str, Any], by: int, size: int) -> dict[str, Any]:
 
 def example(protocol: Permuted, question: Question) -> list[tuple[str, str]]:
     """A question shown with its answer."""
-    answer = shared.told(question, question.answers, protocol.of)
-    return [(shared.ask(question, "shown", protocol.of), answer)]
+    return [shared.shown(question, "shown", protocol.of)]
 
 
 def rotated(question: Question, by: int) -> Question:

@@ -79,7 +79,7 @@ def sit(
     found = []
     for question, user in zip(asked, users, strict=True):
         own = [next(said) for _ in range(protocol.samples)]
-        answers = [parse(text, question) for text in own]
+        answers = [parse(text, question, protocol.of) for text in own]
         answer, votes = majority(answers)
         samples = [{"said": s, "answer": a} for s, a in zip(own, answers, strict=True)]
         confidence = round(votes / protocol.samples, 6)
@@ -89,11 +89,8 @@ def sit(
 
 
 def example(protocol: SelfConsistency, question: Question) -> list[tuple[str, str]]:
-    """A question shown with its answer, after its explanation where reasons are asked for."""
-    answer = shared.told(question, question.answers, protocol.of)
-    if protocol.reason:
-        answer = f"{question.explanation}\n\nAnswer: {answer}".strip()
-    return [(generate.user(protocol, question), answer)]
+    """As of `generate`."""
+    return generate.example(protocol, question)
 
 
 def majority(answers: Sequence[tuple[int, ...] | None]) -> tuple[tuple[int, ...] | None, int]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from residency import prompts
+from residency import prompts, times
 from residency.answers import Refused, Reply, Request
 from residency.asked import Spend
 from residency.likelihoods import loglikelihoods
@@ -133,7 +133,9 @@ def score(
     """
     for id, (prompt, replies) in zip(ids, asked, strict=True):
         fits(sitting, id, len(prompt) + max(map(len, replies)), "its longest answer")
-    found = loglikelihoods(sitting.network, asked)
+    seconds: list[float] = []
+    found = loglikelihoods(sitting.network, asked, seconds=seconds)
+    times.spent(ids, seconds, [len(prompt) + sum(map(len, said)) for prompt, said in asked])
     return [[round(each, 4) for each in values] for values in found]
 
 
@@ -168,6 +170,11 @@ def told(question: Question, indexes: Iterable[int], of: str) -> str:
     if of == "text":
         return prompts.answer(question, indexes)
     return "; ".join(letter(index) for index in sorted(set(indexes)))
+
+
+def shown(question: Question, options: Literal["shown", "hidden"], of: str) -> tuple[str, str]:
+    """A question as it is asked, with its right answer."""
+    return ask(question, options, of), told(question, question.answers, of)
 
 
 def letter(index: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from residency import prompts
+from residency import prompts, times
 from residency.answers import Refused, Reply, Request, loads
 from residency.generation import Task, generate
 from residency.protocols import sitting as shared
@@ -49,7 +49,15 @@ def write(
     if sitting.ask is None:
         return _written(sitting, texts, most, bounds)
     requests = [_request(sitting, *each, most) for each in zip(texts, bounds, strict=True)]
-    replies = sitting.ask(requests, [each.id for each in texts])
+    ids = [each.id for each in texts]
+    replies = sitting.ask(requests, ids)
+    paid = [each.said if isinstance(each, Refused) else each for each in replies]
+    told = [(id, each) for id, each in zip(ids, paid, strict=True) if each]
+    times.spent(
+        [id for id, _ in told],
+        [each.seconds for _, each in told],
+        [each.prompt_tokens + each.reply_tokens for _, each in told],
+    )
     return [_said(reply, answers) for reply, answers in zip(replies, bounds, strict=True)]
 
 
@@ -115,7 +123,12 @@ def _written(
     if sitting.tokenizer.eos_token_id is not None:
         stops.add(sitting.tokenizer.eos_token_id)
     until = (NEXT,) if plain else ()
-    written = generate(sitting.network, sitting.tokenizer, tasks, stops=stops, until=until)
+    seconds: list[float] = []
+    written = generate(
+        sitting.network, sitting.tokenizer, tasks, stops=stops, until=until, seconds=seconds
+    )
+    tokens = [len(task.prompt) + len(ids) for task, ids in zip(tasks, written, strict=True)]
+    times.spent([text.id for text in texts], seconds, tokens)
     said = []
     for ids, bound in zip(written, meant, strict=True):
         if bound:
