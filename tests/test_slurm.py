@@ -110,6 +110,7 @@ def test_without_accounting_squeue_is_asked_if_slurm_remembers_long_enough(
         return
     slurm.ready()
     assert plugin.Executor().get_status_command() == "squeue"
+    assert plugin.get_min_job_age() == 300
     assert "storage is disabled): squeue tells how jobs end" in capsys.readouterr().err
 
 

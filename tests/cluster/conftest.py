@@ -18,7 +18,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """Three nodes with accounting."""
     if why := missing():
         pytest.skip(why)
-    with started(tmp_path_factory.mktemp("slurm"), accounting=True) as cluster:
+    with started(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
 
 

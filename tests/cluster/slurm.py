@@ -1,9 +1,9 @@
 """A real SLURM of three nodes on this machine, for tests.
 
-Debian's packages; munged, slurmctld, one slurmd for each node and, with accounting, slurmdbd and
-MariaDB, all on loopback and children of the process that started them. The nodes lie on one
-address and are told apart by port: given addresses of their own, an srun within a job hangs. Each
-has a host name of its own. Written for and tried with SLURM 22.05.
+Debian's packages; munged, slurmctld, a slurmd for each node, slurmdbd and MariaDB, all on loopback
+and children of the process that started them. The nodes lie on one address and are told apart by
+port: given addresses of their own, an srun within a job hangs. Each has a host name of its own.
+Written for and tried with SLURM 22.05.
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ class Slurm:
     """A cluster at work in `root`."""
 
     root: Path
-    accounting: bool
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, *command: str) -> None:
@@ -108,6 +107,29 @@ class Slurm:
         self.start("slurmctld", "slurmctld", "-D")
         waited(lambda: "is UP" in said("scontrol", "ping"), "slurmctld")
 
+    def start_database(self) -> None:
+        """Start slurmdbd and wait until it answers."""
+        self.start("slurmdbd", "slurmdbd", "-D")
+        waited(lambda: said("sacctmgr", "-n", "show", "tres"), "slurmdbd")
+
+    @contextmanager
+    def without_accounting(self, remembers: int) -> Iterator[None]:
+        """No slurmdbd, and a controller that forgets a job after so many seconds."""
+        conf = SETTINGS / "slurm.conf"
+        before = conf.read_text()
+        kept = [line for line in before.splitlines(True) if "AccountingStorage" not in line]
+        self.stop("slurmctld")
+        self.stop("slurmdbd")
+        conf.write_text("".join(kept).replace("MinJobAge=600", f"MinJobAge={remembers}"))
+        self.start_controller()
+        try:
+            yield
+        finally:
+            self.stop("slurmctld")
+            conf.write_text(before)
+            self.start_database()
+            self.start_controller()
+
     def start_node(self, name: str) -> None:
         """Start a node's slurmd."""
         self.start(
@@ -128,16 +150,10 @@ class Slurm:
         return said("squeue", "-h", "-j", job, "-o", "%N").strip()
 
 
-def _settings(root: Path, accounting: bool) -> dict[str, str]:
+def _settings(root: Path) -> dict[str, str]:
     """The files of /etc/slurm."""
     here = socket.gethostname().partition(".")[0]
     grouped = all((CGROUPS / each / "tasks").exists() for each in ["freezer", "memory", "cpuacct"])
-    storage = f"""\
-AccountingStorageType=accounting_storage/slurmdbd
-AccountingStorageHost=127.0.0.1
-AccountingStoragePort={PORT + 1}
-AccountingStoragePass={root}/munge.socket
-"""
     nodes = "".join(
         f"NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={PORT + 10 + number} "
         f"CPUs=2 RealMemory=40000 State=UNKNOWN\n"
@@ -180,7 +196,10 @@ JobAcctGatherType=jobacct_gather/{"cgroup" if grouped else "linux"}
 JobAcctGatherFrequency=task=2
 JobAcctGatherParams={"" if grouped else "OverMemoryKill,"}UsePss
 DefMemPerCPU=200
-{storage if accounting else ""}\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={PORT + 1}
+AccountingStoragePass={root}/munge.socket
 {nodes}\
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 PriorityTier=1 GraceTime=0
 PartitionName=urgent Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=9 PreemptMode=off
@@ -208,8 +227,7 @@ StorageUser=slurm
 StoragePass=slurm
 StorageLoc=slurm
 """
-    files = {"slurm.conf": main, "cgroup.conf": cgroup}
-    return files | {"slurmdbd.conf": database} if accounting else files
+    return {"slurm.conf": main, "cgroup.conf": cgroup, "slurmdbd.conf": database}
 
 
 def _account(slurm: Slurm) -> None:
@@ -237,17 +255,16 @@ def _account(slurm: Slurm) -> None:
         created = f"create user {user} identified by 'slurm'; grant all on slurm.* to {user}"
         subprocess.run([*client, created], check=True)
     subprocess.run([*client, "create database slurm"], check=True)
-    slurm.start("slurmdbd", "slurmdbd", "-D")
-    waited(lambda: said("sacctmgr", "-n", "show", "tres"), "slurmdbd")
+    slurm.start_database()
     for words in ["cluster residency", "account residency", "user root Account=residency"]:
         said("sacctmgr", "-i", "add", *words.split())
 
 
 @contextmanager
-def started(root: Path, accounting: bool) -> Iterator[Slurm]:
+def started(root: Path) -> Iterator[Slurm]:
     """A cluster in an empty folder that ends with the block; nothing of it stays but its logs."""
-    slurm = Slurm(root, accounting)
-    files = _settings(root, accounting)
+    slurm = Slurm(root)
+    files = _settings(root)
     hosts = "".join(line for line in HOSTS.read_text().splitlines(True) if MARK not in line)
     root.chmod(0o755)
     SETTINGS.mkdir(exist_ok=True)
@@ -265,8 +282,7 @@ def started(root: Path, accounting: bool) -> Iterator[Slurm]:
             *[f"--log-file={root}/munge.log", f"--seed-file={root}/munge.seed"],
         )
         waited(lambda: said("munge", "-S", f"{root}/munge.socket", "-n"), "munged")
-        if accounting:
-            _account(slurm)
+        _account(slurm)
         slurm.start_controller()
         for name in NODES:
             slurm.start_node(name)

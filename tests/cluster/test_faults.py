@@ -144,6 +144,30 @@ def test_an_outage_of_the_controller_and_the_database_is_waited_for(
     slurm.stop("slurmctld")
     slurm.stop("slurmdbd")
     waited(lambda: mine.at("train/reader", "Use `dvc push`"), "the end of training", 240)
-    slurm.start("slurmdbd", "slurmdbd", "-D")
+    slurm.start_database()
     slurm.start_controller()
     ended_well(mine, build, jobs=1)
+
+
+def test_without_accounting_squeue_tells_of_jobs_even_after_an_outage(
+    mine: Clustered, slurm: Slurm
+) -> None:
+    with slurm.without_accounting(remembers=600):
+        build, job = begun(mine)
+        said("scancel", job)
+        build.until(lambda: len(build.jobs()) == 2 and trainings(mine), "a second job")
+        slurm.stop("slurmctld")
+        waited(lambda: mine.at("train/reader", "Use `dvc push`"), "the end of training", 240)
+        slurm.start_controller()
+        output = ended_well(mine, build, jobs=2)
+    assert "no accounting here (sacct: Slurm accounting storage is disabled): squeue" in output
+    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in output
+
+
+def test_a_slurm_that_cannot_tell_how_jobs_end_is_refused(mine: Clustered, slurm: Slurm) -> None:
+    with slurm.without_accounting(remembers=10):
+        build = mine.build()
+        assert build.process.wait(120) == 1
+    assert build.jobs() == []
+    why = "sacct: Slurm accounting storage is disabled), and it forgets a job after 10 seconds"
+    assert f"SLURM cannot tell how jobs end: there is no accounting ({why}" in build.said()

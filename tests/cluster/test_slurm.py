@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from pathlib import Path
 
+import pytest
 from building import Clustered
+from project import tiny_project
+from slurm import Slurm, said
 
 TRAINING = "train/reader", "Running stage 'train-reader'"
 
@@ -24,6 +28,27 @@ def test_what_is_built_on_several_nodes_is_what_is_built_here(
     (here.root / "dvc.lock").unlink()
     here.snakemake("eval")
     assert here.outs() == small.outs()
+
+
+@pytest.mark.slow
+def test_the_whole_declaration_is_built_side_by_side_and_is_what_is_built_here(
+    slurm: Slurm, tmp_path: Path
+) -> None:
+    del slurm
+    project = Clustered(tiny_project(tmp_path / "project").root)
+    here = project.copied(tmp_path / "here")
+    build = project.build()
+    build.ended(1200)
+    told = said(
+        *["sacct", "-X", "-n", "-P", "-j", ",".join(build.jobs()), "-o", "Start,End,NodeList"]
+    )
+    jobs = sorted(line.split("|") for line in told.splitlines())
+    assert len(jobs) == len(build.jobs())
+    assert len({node for _, _, node in jobs}) > 1
+    assert any(later[0] < earlier[1] for earlier, later in itertools.pairwise(jobs))
+    assert project.changed() == set()
+    here.snakemake("eval")
+    assert here.outs() == project.outs()
 
 
 def test_a_build_that_was_killed_waits_for_its_jobs_and_goes_on(mine: Clustered) -> None:
