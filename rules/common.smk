@@ -53,3 +53,12 @@ def several_nodes():
 
 
 HOW = told_how()
+
+
+onstart:
+    for job in workflow.dag.needrun_jobs():
+        for name in {
+            stage.name for stage in STAGES.values() if stage.out.as_posix() in job.output
+        }:
+            if name in UNPULLED:
+                raise WorkflowError(UNPULLED[name])

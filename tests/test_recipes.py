@@ -12,7 +12,7 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
 def test_there_are_recipes() -> None:
-    assert {"cnmle", "cnmle-small"} <= {path.stem for path in RECIPES}
+    assert {"antglm-med", "cnmle", "cnmle-small", "mqg"} <= {path.stem for path in RECIPES}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -1,7 +1,8 @@
 """What DVC knows, told to Snakemake in the only words it understands: modification times.
 
 DVC decides by content whether a stage is changed; Snakemake decides by time whether a rule must
-run. Each time the main Snakemake process reads the Snakefile, `align` asks DVC once and then
+run. Each time the main Snakemake process reads the Snakefile, `begin` pulls what was built and is
+not here, `align` asks DVC once and then
 
     a fresh stage   its artifact's .snakemake_timestamp is set to a time in the past, rising along
                     the graph, and its stamp to constant content and an older time;
@@ -26,9 +27,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import psutil
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from residency import slurm
 from residency.graph import Stage
+from residency.remotes import pull
 from residency.section import Complaint
 
 if TYPE_CHECKING:
@@ -46,16 +50,31 @@ def stamp(stage: str) -> Path:
     return STAMPS / stage
 
 
-def align(stages: list[Stage], cancel: bool = False) -> None:
-    """Make modification times say what DVC knows, unless another Snakemake is at work here.
+def begin(dry: bool, cancel: bool = False) -> dict[str, str]:
+    """Take this folder unless another Snakemake is at work in it, and pull what is missing here.
 
-    `stages`: all stages in topological order; `cancel`: whether jobs on a cluster that outlived
-    their Snakemake are cancelled, and not waited for. Raises Complaint if DVC cannot tell.
+    `dry`: only say what would be pulled; `cancel`: whether jobs on a cluster that outlived their
+    Snakemake are cancelled, and not waited for. Returns why something was not pulled, by stage.
     """
     STAMPS.mkdir(parents=True, exist_ok=True)
     if not _alone():
-        return
+        return {}
     _clear_the_dead(cancel)
+    if os.environ.get("RESIDENCY_PULL") == "no" or not _anything_missing():
+        return {}
+    from dvc.repo import lock_repo
+
+    with asked() as repo, lock_repo(repo):
+        return pull(repo, dry)
+
+
+def align(stages: list[Stage]) -> None:
+    """Make modification times say what DVC knows, if this folder is ours.
+
+    `stages`: all stages in topological order. Raises Complaint if DVC cannot tell.
+    """
+    if not _held:
+        return
     stale = changed()
     for position, stage in enumerate(stages):
         if stage.name in stale:
@@ -68,7 +87,7 @@ def align(stages: list[Stage], cancel: bool = False) -> None:
 
 def changed() -> set[str]:
     """Names of the stages that DVC calls changed: by content, parameters, code or command."""
-    with _asked() as repo:
+    with asked() as repo:
         return set(repo.status())
 
 
@@ -78,7 +97,7 @@ def status() -> dict[str, list[Any]]:
     One whose result DVC has kept from an earlier time has "kept" among these: it will be put back
     and not computed, if what it reads stays as it is.
     """
-    with _asked() as repo:
+    with asked() as repo:
         found: dict[str, list[Any]] = repo.status()
         for stage in repo.index.stages:
             if stage.addressing in found and _kept(repo, stage):
@@ -104,7 +123,7 @@ def _kept(repo: Repo, stage: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _asked() -> Iterator[Repo]:
+def asked() -> Iterator[Repo]:
     """DVC, as `dvc --wait-for-lock status` asks it. Raises Complaint where it cannot tell."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -115,6 +134,16 @@ def _asked() -> Iterator[Repo]:
             yield repo
     except DvcException as error:
         raise Complaint(f"dvc status failed: {error}") from None
+
+
+def _anything_missing() -> bool:
+    """Whether a stage reads or writes what is not here; DVC would take half a second to tell."""
+    path = Path("dvc.yaml")
+    with contextlib.suppress(YAMLError):  # the graph will complain
+        stages = YAML(typ="safe").load(path)["stages"] if path.is_file() else {}
+        paths = {path for stage in stages.values() for path in [*stage["deps"], *stage["outs"]]}
+        return not all(Path(path).exists() for path in paths)
+    return False
 
 
 def _write(path: Path, content: str, when: float | None = None) -> None:

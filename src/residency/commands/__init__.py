@@ -39,6 +39,7 @@ COMMANDS = {
         "residency.commands.export_lm_eval", "an evaluation as a task of lm-evaluation-harness"
     ),
     "diff": Command("residency.commands.diff", "what changed from another revision"),
+    "push": Command("residency.commands.push", "everything that was built, to a remote"),
     "completion": Command("residency.commands.completion", "completion for your shell"),
 }
 
