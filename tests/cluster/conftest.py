@@ -23,12 +23,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 
 
 @pytest.fixture(autouse=True)
-def idle(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test of the cluster finds the nodes idle; those of remotes do without."""
-    if "slurm" not in request.fixturenames:
-        yield
-        return
-    slurm: Slurm = request.getfixturevalue("slurm")
+def idle(slurm: Slurm) -> Iterator[None]:
+    """Every test finds the nodes idle."""
     yield
     for process in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # ended since
