@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from project import Project, made_project, tiny_project
+from project import Project, copied, made_project, tiny_project
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +42,3 @@ def mine(made: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proj
 def project(built: Project, tmp_path: Path) -> Project:
     """A copy of the built project to do anything with."""
     return copied(built, tmp_path / "project")
-
-
-def copied(project: Project, to: Path) -> Project:
-    """A copy with times kept, so that nothing has to be hashed again."""
-    shutil.copytree(project.root, to, symlinks=True)
-    return Project(to)

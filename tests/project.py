@@ -241,6 +241,12 @@ def made_project(root: Path) -> Project:
     return project
 
 
+def copied(project: Project, to: Path) -> Project:
+    """A copy with times kept, so that nothing has to be hashed again."""
+    shutil.copytree(project.root, to, symlinks=True)
+    return Project(to)
+
+
 @dataclass(frozen=True)
 class Said:
     """How a command line ended."""

@@ -22,8 +22,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import copied
-from project import PUBLISHED, REPOSITORY, Project, environment, set_at
+from project import PUBLISHED, REPOSITORY, Project, copied, environment, set_at
 from ruamel.yaml import YAML
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h

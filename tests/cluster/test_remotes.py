@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import copied
-from project import Project, made_project
+from project import Project, copied, made_project
 from servers import KINDS, Server, dying, missing
 
 
