@@ -294,6 +294,7 @@ def test_every_module_of_a_training_either_shapes_it_or_is_known_not_to() -> Non
         "progress",
         "section",
         "step",
+        "times",
         "unused",
     }
     assert {path.stem for path in code("train")} == {*checkpoints.SHAPING, *harmless}

@@ -172,6 +172,7 @@ def test_questions_are_found_by_words_and_by_who_was_right(browser: Any, report:
     ids = page.locator("#found summary .count").all_inner_texts()
     assert sorted(ids) == ["q171", "q175", "q179"]
     page.locator("#found summary").first.click()
+    page.locator("#found details .text").first.wait_for()
     assert "the portal vein" in page.inner_text("#found details")
     page.fill("#words", "no such words")
     expects(page, r"0 of 400")

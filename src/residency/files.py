@@ -90,3 +90,18 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def work() -> Path:
+    """work/ of the project, or below it what the environment variable RESIDENCY_WORK names.
+
+    `dvc exp run --temp` builds in a copy below .dvc/tmp/exps, which it removes: what is kept there
+    is kept in the project that it was copied from.
+    """
+    project = Path.cwd()
+    parts = project.parts
+    for at in range(len(parts) - 2):
+        if parts[at : at + 3] == (".dvc", "tmp", "exps"):
+            project = Path(*parts[:at])
+            break
+    return project / (os.environ.get("RESIDENCY_WORK") or "work")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import orjson
 
-from residency.files import sync
+from residency.files import sync, work
 from residency.section import Complaint
 
 _KEY, _OF = slice(8, 72), slice(80, 96)
@@ -150,15 +150,5 @@ _store = cache(Store)
 
 
 def folder() -> Path:
-    """work/replies of the project, or below what the environment variable RESIDENCY_WORK names.
-
-    `dvc exp run --temp` builds in a copy below .dvc/tmp/exps, which it removes: the store is that
-    of the project it was copied from.
-    """
-    project = Path.cwd()
-    parts = project.parts
-    for at in range(len(parts) - 2):
-        if parts[at : at + 3] == (".dvc", "tmp", "exps"):
-            project = Path(*parts[:at])
-            break
-    return project / (os.environ.get("RESIDENCY_WORK") or "work") / "replies"
+    """work/replies of the project."""
+    return work() / "replies"

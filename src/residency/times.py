@@ -30,8 +30,7 @@ from typing import Any
 
 import orjson
 
-from residency import replies
-from residency.files import sync
+from residency.files import sync, work
 
 RAPL = Path("/sys/class/powercap")
 COUNTER = ("energy_uj", "max_energy_range_uj")
@@ -107,7 +106,7 @@ def _torn(path: Path) -> bool:
 def place(out: Path) -> Path:
     """Where the times of an artifact lie: beside the store of replies."""
     parts = out.parts[out.parts.index("build") + 1 :] if "build" in out.parts else out.parts[-1:]
-    return replies.folder().with_name("times").joinpath(*parts).with_suffix(".jsonl")
+    return work().joinpath("times", *parts).with_suffix(".jsonl")
 
 
 def took(out: Path) -> Took | None:

@@ -104,6 +104,7 @@ def test_a_clone_of_a_pushed_project_pulls_and_computes_nothing(
     assert pushed(ours).startswith("0 objects sent")
 
 
+@pytest.mark.slow
 def test_what_is_stale_in_a_clone_is_built_and_the_rest_is_pulled(
     ours: Project, server: Server, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_what_is_stale_in_a_clone_is_built_and_the_rest_is_pulled(
     }
 
 
+@pytest.mark.slow
 def test_a_server_killed_in_mid_push_is_told_in_a_line_and_the_same_command_sends_the_rest(
     ours: Project, server: Server, tmp_path: Path
 ) -> None:
@@ -149,6 +151,7 @@ def test_a_server_killed_in_mid_push_is_told_in_a_line_and_the_same_command_send
     assert clone.settled()
 
 
+@pytest.mark.slow
 def test_a_spoilt_object_is_named_and_sent_anew(
     ours: Project, server: Server, tmp_path: Path
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_spoilt_object_is_named_and_sent_anew(
     assert clone.settled()
 
 
+@pytest.mark.slow
 def test_what_was_never_pushed_is_built(ours: Project, server: Server, tmp_path: Path) -> None:
     joined(ours, server)
     pushed(ours)
@@ -187,6 +191,7 @@ def test_what_was_never_pushed_is_built(ours: Project, server: Server, tmp_path:
     assert "Nothing to be done" in again.snakemake("eval")
 
 
+@pytest.mark.slow
 def test_a_remote_out_of_reach_stops_only_what_needs_it(
     ours: Project, server: Server, tmp_path: Path
 ) -> None:
