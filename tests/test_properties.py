@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -196,12 +197,14 @@ def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_p
         return [each for each in tasks if each]
 
     context = multiprocessing.get_context("forkserver")
+    forkserver._forkserver._stop()  # an earlier test's, which has loaded other things
     context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo", "parsed"])
     with (
         ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool,
         ThreadPoolExecutor(2) as threads,
     ):
         assert list(chain.from_iterable(threads.map(disagreements, range(2)))) == []
+    forkserver._forkserver._stop()
 
 
 def disagreement(
