@@ -179,7 +179,9 @@ def test_the_tiny_declaration_has_every_leaf_of_the_default_one(built: Project) 
     assert not missing
 
 
-def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_path: Path) -> None:
+def test_every_leaf_changes_the_same_stages_for_both_tools(
+    built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = list(changes(built.params()).items())
     assert len(wanted) > 80
     copies = [copied(built, tmp_path / str(number)) for number in range(2)]
@@ -198,6 +200,8 @@ def test_every_leaf_changes_the_same_stages_for_both_tools(built: Project, tmp_p
 
     context = multiprocessing.get_context("forkserver")
     forkserver._forkserver._stop()  # an earlier test's, which has loaded other things
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # Python 3.11 drops sys.path there
     context.set_forkserver_preload(["snakemake.cli", "dvc.cli.parser", "dvc.repo", "parsed"])
     with (
         ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool,
