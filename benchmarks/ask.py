@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from residency.answers import Budget, Request, ask
@@ -62,7 +63,13 @@ def ours(url: str, number: int, seed: int, folder: Path) -> None:
     model = folder / "model"
     model.mkdir(exist_ok=True)
     endpoint = Endpoint(
-        url=url, model="stub", key=None, price=None, format="schema", limit="max_tokens"
+        url=url,
+        model="stub",
+        key=None,
+        price=None,
+        format="schema",
+        limit="max_tokens",
+        temperature="told",
     )
     write_endpoint(endpoint, model)
     replies = ask(model, requests(number, seed), Budget())
@@ -123,19 +130,21 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen([sys.executable, STUB], stdout=subprocess.PIPE, text=True) as stub,
     ):
-        assert stub.stdout
-        url = stub.stdout.readline().strip()
-        os.environ["RESIDENCY_WORK"] = folder
-        bare(url, 100, 0, told.concurrency)  # imports, and the first connections
-        ratios = []
-        for seed in range(1, told.rounds + 1):
-            print("with budget, pace and store:", end=" ")
-            mine = timed(lambda s=seed: ours(url, told.requests, s, Path(folder)), told.requests)
-            print("the official client alone:  ", end=" ")
-            its = timed(lambda s=seed: bare(url, told.requests, s, told.concurrency), told.requests)
-            ratios.append(mine / its)
+        try:
+            assert stub.stdout
+            url = stub.stdout.readline().strip()
+            os.environ["RESIDENCY_WORK"] = folder
+            bare(url, 100, 0, told.concurrency)  # imports, and the first connections
+            ratios, count = [], told.requests
+            for seed in range(1, told.rounds + 1):
+                print("with budget, pace and store:", end=" ")
+                mine = timed(partial(ours, url, count, seed, Path(folder)), count)
+                print("the official client alone:  ", end=" ")
+                its = timed(partial(bare, url, count, seed, told.concurrency), count)
+                ratios.append(mine / its)
+        finally:
+            stub.terminate()
         print("ratio of the two:", " ".join(f"{each:.2f}" for each in ratios))
-        stub.terminate()
 
 
 if __name__ == "__main__":
