@@ -23,17 +23,16 @@ Path(out).write_text(f"GGUF {kind}")
 
 
 @pytest.fixture(autouse=True)
-def _no_converter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _in_a_project_without_converter(
+    made: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(made.root)
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path / "no llama.cpp"))
 
 
 def test_a_folder_loads_as_the_model_it_is_with_a_card(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    made: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     done = typed(capsys, "export", "resident", str(tmp_path / "out"))
     assert done.status == 0
     assert "no GGUF: found no convert_hf_to_gguf.py" in done.out
@@ -52,12 +51,8 @@ def test_a_folder_loads_as_the_model_it_is_with_a_card(
 
 
 def test_what_a_model_was_on_its_way_is_exported_too(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     done = typed(capsys, "export", "resident@50%", str(tmp_path / "half"), "--no-gguf")
     assert (done.status, "GGUF" in done.out) == (0, False)
     assert (tmp_path / "half/model.safetensors").is_file()
@@ -65,12 +60,8 @@ def test_what_a_model_was_on_its_way_is_exported_too(
 
 
 def test_a_gguf_file_is_made_by_the_converter_there_is(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     (tmp_path / export.CONVERTER).write_text(CONVERTER)
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
     assert typed(capsys, "export", "resident", str(tmp_path / "a")).status == 0
@@ -80,12 +71,8 @@ def test_a_gguf_file_is_made_by_the_converter_there_is(
 
 
 def test_a_converter_that_fails_leaves_nothing_and_its_words_are_told(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     (tmp_path / export.CONVERTER).write_text("raise SystemExit('Model Foo is not supported')")
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
     done = typed(capsys, "export", "resident", str(tmp_path / "out"))
@@ -97,24 +84,16 @@ def test_a_converter_that_fails_leaves_nothing_and_its_words_are_told(
 
 
 def test_asked_for_a_gguf_file_without_a_converter_it_says_where_to_get_one(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     done = typed(capsys, "export", "resident", str(tmp_path / "out"), "--gguf", "f16")
     assert (done.status, "it comes with llama.cpp: git clone" in done.err) == (1, True)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_there_is_never_replaced(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     (tmp_path / "note.txt").write_text("mine")
     done = typed(capsys, "export", "resident", str(tmp_path))
     assert (done.status, "is there already" in done.err) == (1, True)
@@ -124,12 +103,8 @@ def test_a_folder_that_is_there_is_never_replaced(
 
 
 def test_a_model_that_is_not_there_or_a_full_disk_is_told(
-    made: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.root)
     done = typed(capsys, "export", "residant", str(tmp_path / "out"))
     assert (done.status, "did you mean 'resident'?" in done.err) == (1, True)
     full = shutil.disk_usage(".")._replace(free=10)

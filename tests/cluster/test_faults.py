@@ -72,7 +72,7 @@ def test_a_job_outlives_its_nodes_daemon_for_a_while(mine: Clustered, slurm: Slu
     node = slurm.node_of(job)
     slurm.stop(node)
     slurm.start_node(node)
-    ended_well(mine, build, jobs=1)
+    assert "failed" not in ended_well(mine, build, jobs=1)
 
 
 def test_a_job_that_outlives_its_node_is_waited_for_by_the_next(
@@ -156,7 +156,7 @@ def test_an_outage_of_the_controller_and_the_database_is_waited_for(
     waited(lambda: mine.at("train/reader", "Use `dvc push`"), "the end of training", 240)
     slurm.start_database()
     slurm.start_controller()
-    ended_well(mine, build, jobs=1)
+    assert "failed" not in ended_well(mine, build, jobs=1)
 
 
 def test_without_accounting_squeue_tells_of_jobs_even_after_an_outage(

@@ -64,17 +64,31 @@ def sit(protocol: Generate, sitting: Sitting, asked: Sequence[Question]) -> list
     """What each question's row says beside the question itself."""
     users = [user(protocol, each) for each in asked]
     texts = [Text(id=each.id, user=one) for each, one in zip(asked, users, strict=True)]
-    answers: list[tuple[int, ...] | None]
     if protocol.answer == "constrained":
-        sets = [choices(protocol, each) for each in asked]
-        said = write(sitting, texts, protocol.most_tokens, allowed=[list(each) for each in sets])
-        answers = [each.get(text) for each, text in zip(sets, said, strict=True)]
-    else:
-        said = write(sitting, texts, protocol.most_tokens)
-        answers = [parse(text, each, protocol.of) for each, text in zip(asked, said, strict=True)]
+        return bound(protocol, sitting, asked, texts, protocol.most_tokens)
+    said = write(sitting, texts, protocol.most_tokens)
     return [
-        {"prompt": one, "said": text, "answer": answer}
-        for one, text, answer in zip(users, said, answers, strict=True)
+        {"prompt": one, "said": text, "answer": parse(text, each, protocol.of)}
+        for one, text, each in zip(users, said, asked, strict=True)
+    ]
+
+
+def bound(
+    protocol: Any,
+    sitting: Sitting,
+    asked: Sequence[Question],
+    texts: Sequence[Text],
+    most: int = 0,
+) -> list[dict[str, Any]]:
+    """What is said, and the options that it stands for, where nothing but an answer may be said.
+
+    `protocol`: anything that `choices` takes; `texts`: how each question is put.
+    """
+    sets = [choices(protocol, each) for each in asked]
+    said = write(sitting, texts, most, allowed=[list(each) for each in sets])
+    return [
+        {"prompt": text.user, "said": told, "answer": each.get(told)}
+        for text, told, each in zip(texts, said, sets, strict=True)
     ]
 
 

@@ -31,7 +31,7 @@ from residency.protocols.sitting import (
     System,
     Template,
 )
-from residency.protocols.writing import Text, write
+from residency.protocols.writing import Text
 from residency.records import Question
 from residency.scores import mean, share
 from residency.section import Section
@@ -86,10 +86,9 @@ def _rated(
 def _written(
     protocol: Permuted, sitting: Sitting, turned: Sequence[Question], users: Sequence[str]
 ) -> list[dict[str, Any]]:
-    sets = [generate.choices(protocol, each) for each in turned]
     texts = [Text(id=each.id, user=user) for each, user in zip(turned, users, strict=True)]
-    said = write(sitting, texts, 0, allowed=[list(each) for each in sets])
-    return [{"answer": each.get(text), "said": text} for each, text in zip(sets, said, strict=True)]
+    rows = generate.bound(protocol, sitting, turned, texts)
+    return [{"answer": row["answer"], "said": row["said"]} for row in rows]
 
 
 def _back(row: dict[str, Any], by: int, size: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from residency.protocols.sitting import (
     System,
     Template,
 )
-from residency.protocols.writing import Text, write
+from residency.protocols.writing import Text
 from residency.records import Question
 from residency.section import Section
 
@@ -139,16 +139,11 @@ def _written(
     users: Sequence[str],
     earlier: Sequence[list[tuple[str, str]]],
 ) -> list[dict[str, Any]]:
-    sets = [generate.choices(protocol, each) for each in asked]
     texts = [
         Text(id=question.id, user=user, earlier=tuple(before))
         for question, user, before in zip(asked, users, earlier, strict=True)
     ]
-    said = write(sitting, texts, 0, allowed=[list(each) for each in sets])
-    return [
-        {"prompt": user, "said": text, "answer": each.get(text)}
-        for user, text, each in zip(users, said, sets, strict=True)
-    ]
+    return generate.bound(protocol, sitting, asked, texts)
 
 
 def example(_protocol: Progressive, _question: Question) -> list[tuple[str, str]]:
