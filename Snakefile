@@ -17,14 +17,15 @@ from residency.section import Complaint, nearest
 
 try:
     UNPULLED = {}
+    DECLARATION = declaration.load(Path("params.yaml"), raw=False)
+    graph.check(DECLARATION)
+    STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
     if workflow.is_main_process:
         if "nodes" in config:
             slurm.ready()
         dry = workflow.output_settings.dryrun
         UNPULLED = freshness.begin(dry, config.get("orphans") == "cancel" and not dry)
-    DECLARATION = declaration.load(Path("params.yaml"))
-    graph.check(DECLARATION)
-    STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
+    declaration.check_raw(DECLARATION, Path("params.yaml"))
     if workflow.is_main_process:
         freshness.align(list(STAGES.values()))
     else:

@@ -513,3 +513,19 @@ def test_a_graph_that_is_not_declared_is_refused_by_both_tools(project: Project)
         assert done.returncode != 0
         assert "python -m residency.graph" in done.stdout
         assert "Traceback" not in done.stdout
+
+
+def test_a_mistake_is_told_before_a_job_of_an_earlier_run_is_waited_for(project: Project) -> None:
+    code = "import time; time.sleep(600)"
+    job = subprocess.Popen([sys.executable, "-c", code, "residency.train"], cwd=project.root)
+    try:
+        params = project.params()
+        params["report"]["titel"] = "misspelt"
+        YAML().dump(params, project.root / "params.yaml")
+        said = project.run("snakemake", "-n", "eval", check=False)
+        assert said.returncode == 1
+        assert "report: unknown key 'titel'; did you mean 'title'?" in said.stdout
+        assert "waiting for a job" not in said.stdout
+    finally:
+        job.kill()
+        job.wait()

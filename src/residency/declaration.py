@@ -145,6 +145,11 @@ def load(path: Path, *, raw: bool = True) -> Declaration:
     return declaration
 
 
+def check_raw(declaration: Declaration, path: Path) -> None:
+    """Raise Complaint where a raw file is not there, or lies where a step would write over it."""
+    _complain(path, _raw_problems(declaration, path.parent))
+
+
 def _complain(path: Path, problems: Iterable[str]) -> None:
     problems = list(dict.fromkeys(problems))
     if problems:
