@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from residency import declaration, devices, endpoint, freshness, graph, slurm
+from residency import declaration, devices, endpoint, freshness, graph, share, slurm
 from residency.section import Complaint, nearest
 
 try:

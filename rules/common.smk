@@ -1,4 +1,7 @@
-"""What every rule is made of: needs(stage), build(stage), growing(amount), one_of(step)."""
+"""What every rule is made of: needs(stage), build(stage), growing(amount), one_of(step).
+
+shares(stage) and shares_of(stage): what jobs of their own did of it beforehand.
+"""
 
 
 def needs(stage):
@@ -20,6 +23,43 @@ def build(stage):
     return f"RESIDENCY_THREADS={{threads}} {HOW}{repro} > {{log}} 2>&1"
 
 
+def shares_of(stage):
+    """Where the parts of a stage lie that jobs of their own did."""
+    return lambda wildcards: share.folder(*parts_of(stage.format(**wildcards)))
+
+
+def parts_of(stage):
+    """A stage, and the number of jobs that share it."""
+    size = SHARE and share.parts(STAGES[stage], STAGES.values(), SHARE)
+    return stage, size or 1
+
+
+def shares(stage):
+    """What says that all parts of a stage are done, where jobs share it."""
+
+    def inputs(wildcards):
+        phase = share.phases(STAGES[stage.format(**wildcards)], DECLARATION)[-1]
+        return each_share(*parts_of(stage.format(**wildcards)), phase)
+
+    return inputs
+
+
+def earlier_shares(wildcards):
+    """What a part needs: all that its stage reads, and the phase before, whole."""
+    phases = share.phases(STAGES[wildcards.stage], DECLARATION)
+    before = phases[: phases.index(wildcards.phase)][-1:]
+    done = [
+        path for each in before for path in each_share(wildcards.stage, int(wildcards.of), each)
+    ]
+    return [*needs(wildcards.stage)({}), *done]
+
+
+def each_share(stage, of, phase):
+    """The parts of a phase, by what says that they are done; none where one job does all."""
+    folder = f"{freshness.STATE}/shares/{stage}/{of}/{phase}"
+    return [f"{folder}/{part}" for part in range(of if of > 1 else 0)]
+
+
 def growing(amount):
     """A resource of which a job that failed gets more, where a profile has it tried again."""
     return lambda wildcards, attempt: amount * attempt
@@ -33,7 +73,7 @@ def one_of(step):
 
 def told_how():
     """A profile's `config` as environment variables: how models train and are asked, never what."""
-    known = (*devices.VARIABLES, *endpoint.VARIABLES, *slurm.SETTINGS)
+    known = (*devices.VARIABLES, *endpoint.VARIABLES, *slurm.SETTINGS, "share")
     told = dict(config)
     if (orphans := told.pop("orphans", "wait")) not in slurm.ORPHANS:
         raise WorkflowError(f"config: orphans is {' or '.join(slurm.ORPHANS)}, found {orphans!r}")
@@ -42,6 +82,7 @@ def told_how():
             raise WorkflowError(f"config: unknown {key!r}; {nearest(key, known)}")
         if not str(value).isdecimal():
             raise WorkflowError(f"config: {key} is a whole number, found {value!r}")
+    told.pop("share", None)
     return "".join(f"RESIDENCY_{key.upper()}={value} " for key, value in sorted(told.items()))
 
 
@@ -53,6 +94,7 @@ def several_nodes():
 
 
 HOW = told_how()
+SHARE = int(config.get("share", 0))
 
 
 onstart:

@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 
 from residency import clean as module
 from residency import records
-from residency.clean import Corpus, clean, normalised, repetition
+from residency.clean import Corpus, clean, normalised, phases, repetition, share
 from residency.decontaminate import index, leaks
-from residency.files import read_json, read_rows, write_rows
+from residency.files import building, read_json, read_rows, write_rows
 from residency.records import Document, Question
 from residency.section import Complaint
 from residency.words import words
@@ -242,7 +242,7 @@ def test_only_a_document_that_is_kept_has_near_duplicates(tmp_path: Path) -> Non
     assert [each.text for each in kept] == [new, "fine text to keep"]
 
 
-def test_the_artifact_does_not_depend_on_the_cores(
+def test_the_artifact_does_not_depend_on_the_cores_nor_on_jobs_that_share_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(0)
@@ -253,6 +253,7 @@ def test_the_artifact_does_not_depend_on_the_cores(
         )
         for _ in range(60)
     ]
+    texts = [f"Access for free online\n\n{text}" for text in texts]
     source = ingested(tmp_path / "a", *texts, *(text.replace("lung", "lungs") for text in texts))
     section = corpus(near=NEAR, sections={"boilerplate": {"documents": 3, "max_words": 6}})
     artifacts = []
@@ -265,6 +266,18 @@ def test_the_artifact_does_not_depend_on_the_cores(
     assert artifacts[0] == artifacts[1] == artifacts[2]
     assert set(artifacts[0]) == {"documents.jsonl", "rejected.jsonl", "counts.json"}
     assert b"near-duplicate" in artifacts[0]["rejected.jsonl"]
+    assert b"boilerplate" in artifacts[0]["rejected.jsonl"]
+    shares = tmp_path / "shares/3"
+    monkeypatch.setenv("RESIDENCY_SHARES", str(shares))
+    for phase in phases(section):
+        for part in range(3):
+            with building(shares / phase / str(part)) as out:
+                share(section, [source], [], phase, range(part, 99, 3).__contains__, out)
+    monkeypatch.setattr(module, "_sift", None)
+    monkeypatch.setattr(module, "_count_furniture", None)
+    cleaned(section, [source], [], tmp_path / "shared")
+    found = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
+    assert found == artifacts[0]
 
 
 def test_page_furniture_is_dropped_wherever_it_stands(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from test_unpack import zipped
 
 from residency import records
-from residency.files import read_json, read_rows
-from residency.ingest import READERS, Source, extracted, ingest, split
+from residency.files import building, read_json, read_rows
+from residency.ingest import READERS, Source, extracted, ingest, share, split
 from residency.reading import markup
 from residency.reading.blocks import Block
 from residency.records import Document
@@ -173,7 +173,7 @@ def test_every_raw_file_has_a_row_that_says_what_it_was_found_to_be(tmp_path: Pa
     assert rows[3]["sha256"] == hashlib.sha256((folder / "b.zip").read_bytes()).hexdigest()
 
 
-def test_the_number_of_processes_does_not_change_the_artifact(
+def test_the_number_of_processes_and_of_jobs_does_not_change_the_artifact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {f"{n:02}.txt": f"Text {n}.\n\n{'word ' * (n % 7 * 1000)}".encode() for n in range(40)}
@@ -182,10 +182,18 @@ def test_the_number_of_processes_does_not_change_the_artifact(
     for processes in ["1", "3"]:
         monkeypatch.setenv("RESIDENCY_THREADS", processes)
         ingested(source(folder), tmp_path / processes)
+    shares = tmp_path / "shares/3"
+    for part in range(3):
+        with building(shares / "read" / str(part)) as out:
+            share(source(folder), "books", "read", range(part, 99, 3).__contains__, out)
+    (folder / "00.txt").write_text("changed since, and not read again")
+    monkeypatch.setenv("RESIDENCY_SHARES", str(shares))
+    ingested(source(folder), tmp_path / "shared")
     names = sorted(each.name for each in (tmp_path / "1").iterdir())
     assert names == ["counts.json", "documents.jsonl", "files.jsonl", "rejected.jsonl"]
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes()
 
 
 def test_only_files_that_match_a_pattern_are_read(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@
       in order: seen before? near-duplicate? ──> corpus             <──┘   (one core, light)
 
 A shard is some megabytes of documents, so memory is bounded by that and not by the corpus, and
-the artifact is the same however many cores there are. What is compared with the exams is the text
-as it will be read: where a paragraph is dropped, its neighbours are compared as neighbours. Only
-what was kept makes a later copy a duplicate. With the bounds on paragraphs and exact duplicates
-alone, cleaning a corpus again changes nothing.
+the artifact is the same however many cores there are, or jobs that did the first line beforehand.
+What is compared with the exams is the text as it will be read: where a paragraph is dropped, its
+neighbours are compared as neighbours. Only what was kept makes a later copy a duplicate. With the
+bounds on paragraphs and exact duplicates alone, cleaning a corpus again changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from residency.duplicates import (
     repeated,
     write_keys,
 )
-from residency.files import read_rows, write_json
+from residency.files import read_json, read_rows, write_json
 from residency.language import Language, foreign
 from residency.quality import Problem, Quality
 from residency.section import Complaint, Name, Section, Share, in_order
@@ -113,11 +113,10 @@ def clean(corpus: Corpus, documents: list[Path], exams: list[Path], out: Path) -
     """
     work = out / "work"
     work.mkdir()
-    asked = (question for path in exams for question in records.questions(path))
-    exams_known = index(asked, corpus.decontaminate)
-    shards = list(_shards([folder / "documents.jsonl" for folder in documents], work))
-    furniture = _furniture(corpus, shards)
-    repaired = sum(parallel.each(partial(_sift, corpus, exams_known, furniture), shards))
+    exams_known = _known(corpus, exams)
+    shards = _shards(documents, work)
+    _prepare(corpus, exams_known, shards)
+    repaired = sum(read_json(shard.file("repaired")) for shard in shards)
     near = _near_duplicates(corpus, shards)
     kept, rejected = _settle(corpus, exams_known, shards, near, out)
     if not kept["documents"]:
@@ -126,6 +125,27 @@ def clean(corpus: Corpus, documents: list[Path], exams: list[Path], out: Path) -
         kept["repaired"] = repaired
     write_json(out / "counts.json", {"kept": kept, "rejected": dict(sorted(rejected.items()))})
     shutil.rmtree(work)
+
+
+def phases(corpus: Corpus) -> list[str]:
+    """What can be shared out among jobs, one phase after the other."""
+    return ["sift"] if corpus.boilerplate is None else ["furniture", "sift"]
+
+
+def share(
+    corpus: Corpus,
+    documents: list[Path],
+    exams: list[Path],
+    phase: str,
+    mine: Callable[[int], bool],
+    out: Path,
+) -> None:
+    """Do a phase for the shards whose numbers are `mine`; clean finds it by parallel.shared."""
+    shards = _shards(documents, out)
+    if phase == "sift":
+        _prepare(corpus, _known(corpus, exams), shards, mine)
+    else:
+        _count_all(corpus, [shard for shard in shards if mine(shard.number)])
 
 
 def normalised(paragraph: str) -> str:
@@ -149,7 +169,7 @@ class _Shard(NamedTuple):
     path: Path
     begin: int
     end: int
-    work: Path
+    work: Path  # where nobody did a phase beforehand
 
     def lines(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
@@ -157,8 +177,12 @@ class _Shard(NamedTuple):
             while file.tell() < self.end:
                 yield file.readline()
 
+    def done(self, phase: str) -> bool:
+        return parallel.shared(phase, self.number) is not None
+
     def file(self, name: str) -> Path:
-        return self.work / f"{self.number:06d}.{name}"
+        phase = "furniture" if name == "furniture.npy" else "sift"
+        return (parallel.shared(phase, self.number) or self.work) / f"{self.number:06d}.{name}"
 
     @property
     def base(self) -> int:
@@ -166,7 +190,16 @@ class _Shard(NamedTuple):
         return self.number << 32
 
 
-def _shards(paths: Sequence[Path], work: Path) -> Iterator[_Shard]:
+def _known(corpus: Corpus, exams: Sequence[Path]) -> Index:
+    asked = (question for path in exams for question in records.questions(path))
+    return index(asked, corpus.decontaminate)
+
+
+def _shards(documents: Sequence[Path], work: Path) -> list[_Shard]:
+    return list(_cut([folder / "documents.jsonl" for folder in documents], work))
+
+
+def _cut(paths: Sequence[Path], work: Path) -> Iterator[_Shard]:
     number = 0
     for path in paths:
         size, begin = path.stat().st_size, 0
@@ -246,6 +279,25 @@ def _digests(texts: Sequence[str]) -> NDArray[np.uint64]:
     return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
+def _prepare(
+    corpus: Corpus,
+    exams: Index,
+    shards: Sequence[_Shard],
+    mine: Callable[[int], bool] = lambda _number: True,
+) -> None:
+    """Sift the shards that are `mine` and were not sifted beforehand."""
+    if left := [shard for shard in shards if mine(shard.number) and not shard.done("sift")]:
+        furniture = _furniture(corpus, shards)
+        for _ in parallel.each(partial(_sift, corpus, exams, furniture), left):
+            pass
+
+
+def _count_all(corpus: Corpus, shards: Sequence[_Shard]) -> None:
+    assert corpus.boilerplate
+    for _ in parallel.each(partial(_count_furniture, corpus, corpus.boilerplate), shards):
+        pass
+
+
 def _furniture(corpus: Corpus, shards: Sequence[_Shard]) -> frozenset[int]:
     """Keys of the short paragraphs that stand in many documents of their source."""
 
@@ -253,8 +305,7 @@ def _furniture(corpus: Corpus, shards: Sequence[_Shard]) -> frozenset[int]:
 
     if corpus.boilerplate is None:
         return frozenset()
-    for _ in parallel.each(partial(_count_furniture, corpus, corpus.boilerplate), shards):
-        pass
+    _count_all(corpus, [shard for shard in shards if not shard.done("furniture")])
     found: list[int] = []
     for rows in repeated([shard.file("furniture.npy") for shard in shards]):
         keys, counts = np.unique(rows[:, 0], return_counts=True)
@@ -290,10 +341,11 @@ class _Verdicts(NamedTuple):
     documents: dict[int, Problem]
 
 
-def _sift(corpus: Corpus, exams: Index, furniture: frozenset[int], shard: _Shard) -> int:
-    """Judge all that can be judged within a document; the number of repaired paragraphs.
+def _sift(corpus: Corpus, exams: Index, furniture: frozenset[int], shard: _Shard) -> None:
+    """Judge all that can be judged within a document.
 
-    Writes one line for each document, and keys of what may repeat elsewhere.
+    Writes one line for each document, keys of what may repeat elsewhere, and the number of
+    repaired paragraphs.
     """
 
     import numpy as np
@@ -370,7 +422,7 @@ def _sift(corpus: Corpus, exams: Index, furniture: frozenset[int], shard: _Shard
         keys[:, 1] = signer + np.uint64(shard.base)
         write_keys(shard.file("bands.npy"), keys)
         np.save(shard.file("offsets.npy"), np.array(offsets, np.int64))
-    return found.repaired
+    write_json(shard.file("repaired"), found.repaired)
 
 
 def _unfit(bounds: Filter, found: _Paragraphs, cut: Cut) -> dict[int, Problem]:

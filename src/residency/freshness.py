@@ -122,6 +122,25 @@ def _kept(repo: Repo, stage: Any) -> bool:
     return False
 
 
+def identity(stage: str) -> tuple[str, bool]:
+    """A stage's inputs, parameters, code and command in one word; whether DVC has what they give.
+
+    Raises Complaint while an input is not there.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage.cache import _get_stage_hash
+
+    try:
+        with Repo() as repo:
+            (found,) = (each for each in repo.index.stages if each.addressing == stage)
+            kept = _kept(repo, found)
+            found.save_deps()
+            return _get_stage_hash(found), kept
+    except DvcException as error:
+        raise Complaint(f"dvc cannot tell what {stage} reads: {error}") from None
+
+
 @contextlib.contextmanager
 def asked() -> Iterator[Repo]:
     """DVC, as `dvc --wait-for-lock status` asks it. Raises Complaint where it cannot tell."""

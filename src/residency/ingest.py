@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -28,8 +28,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from residency import fetch, step, workers
-from residency.files import sha256, write_json
+from residency import fetch, parallel, step, workers
+from residency.files import read_json, sha256, write_json
 from residency.reading import markup, plain
 from residency.reading import rows as rows_of_texts
 from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
@@ -134,21 +134,13 @@ def ingest(source: Source, name: str, out: Path) -> None:
     reasons: Counter[str] = Counter()
     bad: Counter[str] = Counter()  # files without text by reason
     examples: dict[str, str] = {}  # the first problem of each reason
-    allowance = workers.Allowance(source.limits.seconds, source.limits.memory_bytes)
     with ExitStack() as stack:
         spool = Path(stack.enter_context(TemporaryDirectory(dir=out, prefix=".spool-")))
         texts, ledger, rows = (
             stack.enter_context((out / each).open("wb"))
             for each in ("documents.jsonl", "rejected.jsonl", "files.jsonl")
         )
-        run = partial(workers.each, allowance=allowance, processes=workers.cores())
-        raws = raw_files(_root(source), source.path, source.limits, partial(_collection, run))
-        tasks = (_Task(number, raw) for number, raw in enumerate(raws))
-        read = run(partial(_read, source, name, spool), tasks)
-        for task, result in stack.enter_context(closing(read)):
-            if isinstance(result, workers.Failed):
-                _forget(spool, task)
-                result = _unread(task.raw, *result)
+        for task, result in stack.enter_context(closing(_results(source, name, spool))):
             if result.problem:
                 ledger.write(_line(result.problem))
                 example = f"{result.problem.id}: {result.problem.detail}"
@@ -168,9 +160,42 @@ def ingest(source: Source, name: str, out: Path) -> None:
     write_json(out / "counts.json", {"kept": kept, "rejected": dict(sorted(reasons.items()))})
 
 
+def phases(_source: Source) -> list[str]:
+    """What can be shared out among jobs."""
+    return ["read"]
+
+
+def share(source: Source, name: str, phase: str, mine: Callable[[int], bool], out: Path) -> None:
+    """Read the files whose numbers are `mine`; ingest finds that by parallel.shared."""
+    del phase
+    for task, result in _results(source, name, out, mine):
+        write_json(out / f"{task.number}.read", result._asdict())
+
+
 class _Task(NamedTuple):
     number: int
     raw: Raw
+    beforehand: Path | None  # where a job of its own has read it
+
+
+def _results(
+    source: Source, name: str, spool: Path, mine: Callable[[int], bool] = lambda _number: True
+) -> Generator[tuple[_Task, Read], None, None]:
+    """The raw files whose numbers are `mine`, in order, with what reading them gave."""
+    allowance = workers.Allowance(source.limits.seconds, source.limits.memory_bytes)
+    run = partial(workers.each, allowance=allowance, processes=workers.cores())
+    raws = raw_files(_root(source), source.path, source.limits, partial(_collection, run))
+    tasks = (
+        _Task(number, raw, parallel.shared("read", number))
+        for number, raw in enumerate(raws)
+        if mine(number)
+    )
+    with closing(run(partial(_read, source, name, spool), tasks)) as results:
+        for task, result in results:
+            if isinstance(result, workers.Failed):
+                _forget(spool, task)
+                result = _unread(task.raw, *result)
+            yield task, result
 
 
 def _root(source: Source) -> Path:
@@ -273,6 +298,8 @@ def _unread(raw: Raw, reason: str, detail: str, form: str | None = None) -> Read
 
 def _read(source: Source, name: str, spool: Path, task: _Task) -> Read:
     """Read one raw file, in a child process, into files of JSON lines in the folder `spool`."""
+    if task.beforehand:
+        return _taken_over(task.beforehand, spool, task.number)
     raw = task.raw
     below = raw.file.removeprefix(f"{source.path.rstrip('/')}/")
     if not raw.container and not any(fnmatchcase(below, pattern) for pattern in source.only):
@@ -293,6 +320,14 @@ def _read(source: Source, name: str, spool: Path, task: _Task) -> Read:
         reason, detail = "failed", "nested too deep"
     _forget(spool, task)
     return _unread(raw, reason, detail, form)
+
+
+def _taken_over(beforehand: Path, spool: Path, number: int) -> Read:
+    for path in beforehand.glob(f"{number}.*"):
+        shutil.copyfile(path, spool / path.name)
+    row = read_json(beforehand / f"{number}.read")
+    problem = row["problem"] and Rejected(**row["problem"])
+    return Read(**{**row, "lost": Counter(row["lost"]), "problem": problem})
 
 
 def _passages(source: Source, name: str, spool: Path, task: _Task, form: str) -> Read:

@@ -1,14 +1,17 @@
 """Work spread over the cores that a step was given, results in the order of the work.
 
-For trusted work on large shared things; hostile files are read by `residency.workers`.
+For trusted work on large shared things; hostile files are read by `residency.workers`. What was
+done beforehand by jobs of their own (`residency.share`) is found by `shared`.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
 from residency.section import Complaint
@@ -48,3 +51,15 @@ def _remember(function: Callable[[Any], Any]) -> None:
 
 def _call(item: Any) -> Any:
     return _FUNCTION[0](item)
+
+
+def shared(phase: str, number: int) -> Path | None:
+    """The folder that a job of its own left what it did about an item in; None if none did.
+
+    The environment variable RESIDENCY_SHARES names a folder below which those of 8 jobs are
+    8/<phase>/0 to 7. An item belongs to the job of its number's remainder.
+    """
+    if not (folder := os.environ.get("RESIDENCY_SHARES")):
+        return None
+    share = Path(folder, phase, str(number % int(Path(folder).name)))
+    return share if share.is_dir() else None

@@ -57,8 +57,9 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> Clustered:
 
 @pytest.fixture(scope="session")
 def small(declared: Clustered, slurm: Slurm) -> Clustered:  # noqa: ARG001
-    """The same, built on the cluster and committed; do not change it."""
-    build = declared.build(RESIDENCY_WORK=str(declared.root.parent / "work"))
+    """The same, built on the cluster, its text shared out, and committed; do not change it."""
+    config = ("--config", "nodes=1", "orphans=wait", "share=10000")
+    build = declared.build(*config, RESIDENCY_WORK=str(declared.root.parent / "work"))
     (declared.root.parent / "first.log").write_text(build.ended())
     declared.commit("built")
     return declared
