@@ -5,23 +5,32 @@
 A job may outlive what its cluster knows of it: when a node's daemon dies, SLURM gives the job up
 and Snakemake submits it again, yet its processes go on. So each job holds its stage's lock, which
 on a shared file system holds between nodes, and a second one waits.
+
+Snakemake tries a job that failed as often as the profile says. One whose step ended in a Complaint
+would end in it again; it leaves that where Snakemake's main process finds it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sys
+from typing import Any
 
 from residency.freshness import STATE, forget, locked
 from residency.step import complaints
+
+COMPLAINTS = STATE / "complaints"
 
 
 def main() -> None:
     """Become `dvc repro` of one stage as soon as no other job builds it."""
     stage = sys.argv[1]
-    (STATE / "jobs").mkdir(parents=True, exist_ok=True)
+    for folder in (STATE / "jobs", COMPLAINTS):
+        folder.mkdir(parents=True, exist_ok=True)
     lock = (STATE / "jobs" / stage).open("a")
+    os.environ["RESIDENCY_COMPLAINT"] = str((COMPLAINTS / stage).absolute())
     with complaints():
         if not locked(lock):
             print(f"waiting for an earlier job that still builds {stage}", flush=True)
@@ -29,6 +38,25 @@ def main() -> None:
         forget(stage)
     os.set_inheritable(lock.fileno(), True)
     os.execvp("dvc", ["dvc", "--wait-for-lock", "repro", "--single-item", stage])
+
+
+def heed_complaints() -> None:
+    """In Snakemake's main process: try no job again whose step left a Complaint."""
+    from snakemake.jobs import Job
+
+    shutil.rmtree(COMPLAINTS, ignore_errors=True)
+    COMPLAINTS.mkdir(parents=True)
+    times = Job.restart_times.fget
+
+    def restart_times(self: Any) -> int:
+        stage = "-".join([self.rule.name, *self.wildcards])
+        left = COMPLAINTS / stage
+        if not left.exists():
+            return int(times(self))
+        print(f"{stage} is not tried again: {left.read_text()}", file=sys.stderr)
+        return 0
+
+    Job.restart_times = property(restart_times)
 
 
 if __name__ == "__main__":
