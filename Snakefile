@@ -13,6 +13,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from residency import declaration, devices, endpoint, freshness, graph, share, slurm
+from residency.job import heed_complaints
 from residency.section import Complaint, nearest
 
 try:
@@ -28,6 +29,7 @@ try:
     declaration.check_raw(DECLARATION, Path("params.yaml"))
     if workflow.is_main_process:
         freshness.align(list(STAGES.values()))
+        heed_complaints()
     else:
         slurm.pass_on()
 except Complaint as complaint:

@@ -20,7 +20,7 @@ from residency import endpoint as asking
 from residency import replies
 from residency.answers import Budget, Refused, Reply, Request, ask
 from residency.endpoint import retry_after, settings
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 from residency.served import Endpoint, Price, write_endpoint
 
 CANARY = "sk-canary0123456789"
@@ -410,7 +410,7 @@ def test_a_server_that_stays_away_is_given_up_with_how_to_go_on(
         place = model(tmp_path, server.url)
         ask(place, [request(1), request(2)], Budget())
     monkeypatch.setattr(asking, "PATIENCE", 0.2)
-    with pytest.raises(Complaint, match=r"no reply for .*2 replies are stored in .*same command"):
+    with pytest.raises(Setback, match=r"no reply for .*2 replies are stored in .*same command"):
         ask(place, [request(number) for number in range(5)], Budget())
 
 
@@ -484,7 +484,7 @@ def test_a_server_that_goes_away_refuses_nothing(
         asked.append(1)
         return Response(body={}, status=500) if len(asked) > 3 else canned(body)
 
-    with stub(answer) as server, pytest.raises(Complaint, match=r"no reply for .* 3 replies are"):
+    with stub(answer) as server, pytest.raises(Setback, match=r"no reply for .* 3 replies are"):
         ask(model(tmp_path, server.url), [request(number) for number in range(8)], Budget())
     assert len(asked) > 5 * asking.TRIES
 

@@ -12,7 +12,7 @@ import pytest
 
 from residency import fetch
 from residency.fetch import fetched
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 
 BOOK = b"".join(b"line %d of the book\n" % number for number in range(50_000))
 DIGEST = hashlib.sha256(BOOK).hexdigest()
@@ -195,7 +195,7 @@ def test_a_server_that_never_ends_is_stopped(server: Server, tmp_path: Path) -> 
 def test_no_server_at_all_is_a_complaint(server: Server, tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/book.txt"
     assert server.url != url
-    with pytest.raises(Complaint, match="not fetched"):
+    with pytest.raises(Setback, match="not fetched"):
         fetched(url, DIGEST, tmp_path, MOST)
 
 

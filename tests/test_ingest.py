@@ -23,7 +23,7 @@ from residency.ingest import READERS, Source, extracted, ingest, share, split
 from residency.reading import markup
 from residency.reading.blocks import Block
 from residency.records import Document
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -416,6 +416,12 @@ def test_a_file_that_takes_too_long_or_too_much_is_given_up(
     assert reasons(tmp_path / "out") == {"large.txt": reason}
     row = next(read_rows(tmp_path / "out/files.jsonl"))
     assert row["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_too_many_files_given_up_for_want_of_time_may_be_read_another_time(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "book", {"large.txt": LATEX, "small.txt": b"Small."})
+    with pytest.raises(Setback, match=r"1 of 2 files .*\(1 timed out"):
+        ingested(source(folder, limits={"seconds": 0.5}, max_rejected=0), tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -14,15 +14,20 @@ from project import REPOSITORY
 
 def started(folder: Path, stage: str) -> subprocess.Popen[str]:
     """A job in a folder whose DVC only tells what it is called with."""
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
         [sys.executable, "-m", "residency.job", stage],
         cwd=folder,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY / "src")},
+        env=with_stand_in(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def with_stand_in(folder: Path) -> dict[str, str]:
+    """This environment, with the folder's own DVC first."""
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY / "src")}
 
 
 @pytest.fixture
@@ -57,3 +62,33 @@ def test_a_job_waits_for_one_that_still_builds_its_stage(folder: Path) -> None:
         time.sleep(0.3)
         assert job.poll() is None
     assert job.communicate(timeout=60)[0].startswith("dvc ")
+
+
+def test_a_job_whose_step_complained_is_tried_again_only_for_a_setback(folder: Path) -> None:
+    (folder / "bin/dvc").write_text(f"#!/bin/sh\necho once >> $4.tries\n{sys.executable} $4.py\n")
+    for name, error in {"own": "Complaint", "memory": "Setback"}.items():
+        (folder / f"train-{name}.py").write_text(
+            f"from residency.section import {error}\n"
+            "from residency.step import complaints\n"
+            f"with complaints():\n    raise {error}('{name}: too little')\n"
+        )
+    (folder / "Snakefile").write_text(
+        "from residency.job import heed_complaints\n"
+        "heed_complaints()\n"
+        "rule all:\n    input: 'own', 'memory'\n"
+        "rule train:\n    output: '{model}'\n"
+        f"    shell: '{sys.executable} -m residency.job train-{{wildcards.model}}'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores=2", "--retries=1", "--keep-going"],
+        cwd=folder,
+        env=with_stand_in(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    tries = {path.stem: path.read_text().count("once") for path in folder.glob("*.tries")}
+    assert tries == {"train-own": 1, "train-memory": 2}
+    told = [line for line in done.stderr.splitlines() if "not tried again" in line]
+    assert told == ["train-own is not tried again: own: too little"]

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from residency.launch import child, launch
-from residency.section import Complaint, Section
+from residency.section import Complaint, Section, Setback
 
 STEP = """
 import os, signal, sys, time
-from residency.section import Complaint, Section
+from residency.section import Complaint, Section, Setback
 
 class Work(Section):
     does: str
@@ -23,10 +23,10 @@ class Work(Section):
 def step(work, data, spare, out):
     rank = os.environ["RANK"]
     (out / rank).write_text(f"{os.getpid()} {data.name} {spare} {os.environ['WORLD_SIZE']}")
-    if work.does == "complain" and rank == "1":
+    if work.does in ("Complaint", "Setback") and rank == "1":
         while not (out / "ready0").exists():
             time.sleep(0.05)
-        raise Complaint("models.x: found y; take z")
+        raise globals()[work.does]("models.x: found y; take z")
     if work.does == "crash" and rank == "1":
         raise ZeroDivisionError("what a child said")
     if work.does == "die" and rank == "1":
@@ -70,9 +70,13 @@ def test_every_process_calls_the_step_with_the_same_section_and_paths(out: Path)
     assert not child()
 
 
-def test_a_complaint_of_one_process_is_the_steps_and_ends_the_others(out: Path) -> None:
-    with pytest.raises(Complaint, match=r"^models\.x: found y; take z$"):
-        run("complain", out)
+@pytest.mark.parametrize("kind", [Complaint, Setback])
+def test_a_complaint_of_one_process_is_the_steps_and_ends_the_others(
+    kind: type[Complaint], out: Path
+) -> None:
+    with pytest.raises(Complaint, match=r"^models\.x: found y; take z$") as caught:
+        run(kind.__name__, out)
+    assert caught.type is kind
     assert not (out / "slept0").exists()
     assert not psutil.pid_exists(int((out / "0").read_text().split()[0]))
 
@@ -80,12 +84,12 @@ def test_a_complaint_of_one_process_is_the_steps_and_ends_the_others(out: Path) 
 def test_a_process_that_crashes_or_is_killed_is_named(
     out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Complaint, match="process 1 of the training ended with status 1"):
+    with pytest.raises(Setback, match="process 1 of the training ended with status 1"):
         run("crash", out)
     said = capfd.readouterr().err
     assert "ZeroDivisionError: what a child said" in said
     assert "ChildFailedError" not in said
-    with pytest.raises(Complaint, match=r"process 1 .* was killed by SIGKILL.*out of memory"):
+    with pytest.raises(Setback, match=r"process 1 .* was killed by SIGKILL.*out of memory"):
         run("die", out)
 
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from residency import parallel
-from residency.section import Complaint
+from residency.section import Setback
 
 
 def test_results_come_in_the_order_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,5 +25,5 @@ def test_one_core_needs_no_other_process(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_killed_process_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESIDENCY_THREADS", "2")
-    with pytest.raises(Complaint, match=r"one of 2 processes was killed.*RESIDENCY_THREADS=1"):
+    with pytest.raises(Setback, match=r"one of 2 processes was killed.*RESIDENCY_THREADS=1"):
         list(parallel.each(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(4)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from residency.replies import Answer, Store, folder
-from residency.section import Complaint
+from residency.section import Setback
 
 ODD = 'a\u2028b\u2029c\u0085d\x00e\r\n"\\🫀\u202eé'
 
@@ -103,7 +103,7 @@ def test_two_processes_at_once_keep_all_of_both(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_nothing_is_told_with_the_cure(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("a file where a folder is to be")
-    with pytest.raises(Complaint, match=r"cannot be stored .*RESIDENCY_WORK"):
+    with pytest.raises(Setback, match=r"cannot be stored .*RESIDENCY_WORK"):
         Store(tmp_path / "full").keep([answer(1)])
 
 

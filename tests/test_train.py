@@ -19,7 +19,7 @@ from residency.devices import How, settings
 from residency.files import read_json, read_rows, write_json
 from residency.fingerprint import fingerprint
 from residency.lora import Lora, adapt
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 from residency.train import (
     Train,
     check,
@@ -348,7 +348,7 @@ def test_a_micro_batch_without_memory_is_halved_and_activations_are_then_compute
     assert measured(model, TRAIN, Blocks(pack / "train"), settings(), How()) == (1, True)
     monkeypatch.setenv("RESIDENCY_CHECKPOINT_ACTIVATIONS", "0")
     model = AutoModelForCausalLM.from_pretrained(tiny)
-    with pytest.raises(Complaint, match="one block of 48 tokens does not fit"):
+    with pytest.raises(Setback, match="one block of 48 tokens does not fit"):
         measured(model, TRAIN, Blocks(pack / "train"), settings(), How())
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, PositiveFloat, Tag
 from residency import step
 from residency.card import quoted, table, write_card
 from residency.files import read_json, sha256
-from residency.section import Complaint, Section, nearest, told_by
+from residency.section import Complaint, Section, Setback, nearest, told_by
 from residency.served import Endpoint, write_endpoint
 from residency.unused import unused
 
@@ -245,7 +245,7 @@ def _downloaded(weights: HubWeights) -> Path:
         )
     except OSError as error:
         reason = str(error).strip().split("\n")[0]
-        raise Complaint(
+        raise Setback(
             f"{weights.hub} could not be downloaded ({reason}); where there is no network, run "
             f"`hf download {weights.hub} --revision {weights.revision} --local-dir FOLDER` "
             "elsewhere, copy FOLDER here and declare weights: {path: FOLDER}"

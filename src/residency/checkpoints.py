@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from residency.files import building, read_json, read_rows, sha256, sync, write_file, write_rows
-from residency.section import Complaint, Section
+from residency.section import Complaint, Section, Setback
 
 MINUTES = 15.0
 """Between checkpoints; one of a model trained in full is three times its weights."""
@@ -251,7 +251,7 @@ def full_disk(folder: Path, writing: list[str]) -> Iterator[None]:
             else:
                 shutil.rmtree(checkpoint, ignore_errors=True)
         reason = str(error).strip().partition("\n")[0]
-        raise Complaint(
+        raise Setback(
             f"{folder}: {writing[0]} could not be written: {reason} "
             f"({shutil.disk_usage(_there(folder)).free / 1e9:.1f} GB are free there); "
             + (f"{last.name} is whole" if last else "there is none before it")

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 
 CPU_TOKENS = 1024
 """Beyond this a CPU gains no speed, and the logits of a large vocabulary fill its memory."""
@@ -118,7 +118,7 @@ def processes(told: Settings, blocks: int) -> int:
 
     there = torch.cuda.device_count()
     if told.processes and there and told.processes > there:
-        raise Complaint(
+        raise Setback(
             f"RESIDENCY_PROCESSES: found {told.processes}, but there are {there} GPUs; "
             "a GPU takes one process"
         )
@@ -192,7 +192,7 @@ def where(told: Settings, weights: int, trained: int, among: int, free: float | 
         return How(zero=told.zero, offload=bool(told.offload))
     if free is None:
         if told.offload:
-            raise Complaint("RESIDENCY_OFFLOAD: found 1, but there is no GPU to unload; leave it")
+            raise Setback("RESIDENCY_OFFLOAD: found 1, but there is no GPU to unload; leave it")
         return How()
     simplest = [How()] if among == 1 or not deepspeed() else []
     dealt = [How(zero=2), How(zero=3)] if among > 1 else []
@@ -203,7 +203,7 @@ def where(told: Settings, weights: int, trained: int, among: int, free: float | 
     found = next(fitting, every[-1])
     if found.zero and not deepspeed():
         need = state_bytes(How(), weights, trained, among) / 2**30
-        raise Complaint(
+        raise Setback(
             f"training this model takes {need:.1f} GiB beside its activations, and "
             f"{free / 2**30:.1f} GiB are free on the GPU: it needs ZeRO, {WITHOUT_DEEPSPEED}"
         )

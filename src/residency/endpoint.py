@@ -44,7 +44,7 @@ from residency.answers import (
     whole,
 )
 from residency.replies import Answer, Store
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 from residency.served import Endpoint
 
 VARIABLES = ("concurrency", "requests_per_minute", "request_seconds")
@@ -418,7 +418,7 @@ class _Asking:
             # Pauses are no part of any result.
             wait = random.uniform(0, min(MOST, FIRST * 2 ** (tries - 1)))
         if wait > LONGEST_WAIT:
-            raise Complaint(
+            raise Setback(
                 f"{self.endpoint.url}: asks to wait {wait:.0f} seconds ({again}); {self._go_on()}"
             )
         if again.busy:
@@ -598,12 +598,12 @@ class _Asking:
     def _away(self, what: str) -> Complaint:
         gone = time.monotonic() - self.pace.last_good
         hint = "" if self.known else self._hint(what)
-        return Complaint(
+        return Setback(
             f"{self.endpoint.url}: no reply for {gone:.0f} s ({what}){hint}; {self._go_on()}"
         )
 
     def _unstored(self, error: Exception) -> Complaint:
-        return Complaint(
+        return Setback(
             f"{self.store.folder}: a reply cannot be stored ({type(error).__name__}: {error}); "
             f"{self._go_on()}"
         )

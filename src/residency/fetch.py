@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from residency import files
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 
 if TYPE_CHECKING:
     from requests import Response
@@ -107,7 +107,7 @@ def _fetch(url: str, sha256: str, partial: IO[bytes], most: int) -> None:
             f"{url}: the file's SHA-256 is {wrong[-1]}, expected {sha256}; "
             "if it is the file that is wanted, declare its digest"
         )
-    raise Complaint(
+    raise Setback(
         f"{url}: not fetched: {problem}; expected SHA-256 {sha256}, found {_size(partial)} bytes, "
         "which are kept: run again to go on from there"
     )

@@ -36,7 +36,7 @@ from residency.reading.blocks import PARAGRAPH, Block, Lost, Part, Unreadable
 from residency.reading.formats import recognised
 from residency.reading.rows import Rows
 from residency.records import Document, Rejected
-from residency.section import Complaint, Homepage, Section, Share
+from residency.section import Complaint, Homepage, Section, Setback, Share
 from residency.unpack import HEAD, Limits, Raw, opened, raw_files, zipped_format
 from residency.words import count
 
@@ -217,11 +217,12 @@ def _judge(
         raise Complaint(f"only: every file is left out, such as {examples['left out']}")
     told = "; ".join(examples[reason] for reason, _ in bad.most_common() if reason in examples)
     counts += f", such as {told}" if told else ""
+    why = Setback if {"crashed", "timed out"} & bad.keys() else Complaint
     if not kept["documents"]:
-        raise Complaint(f"path: no text in {source.path} ({counts}); expected files of {KNOWN}")
+        raise why(f"path: no text in {source.path} ({counts}); expected files of {KNOWN}")
     total = kept["files"] + rejected
     if rejected > source.max_rejected * total:
-        raise Complaint(
+        raise why(
             f"max_rejected: {rejected} of {total} files of {source.path} give no text ({counts}), "
             f"which is more than the share of {source.max_rejected:g}; mend or remove them, or "
             "allow more"

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from residency.files import read_json, write_json
-from residency.section import Complaint, Section
+from residency.section import Complaint, Section, Setback
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 GRACE_SECONDS = 600
@@ -68,11 +68,11 @@ def launch(
         died = [read_json(path) for path in sorted(folder.glob("died-*.json"), key=_when)]
     for each in said:
         if "complaint" in each:
-            raise Complaint(each["complaint"])
+            raise (Setback if each["setback"] else Complaint)(each["complaint"])
     for each in said:
         raise SystemExit(each["status"])
     for each in died:
-        raise Complaint(each["complaint"])
+        raise Setback(each["complaint"])
     if status:
         raise SystemExit(status)
 
@@ -224,7 +224,7 @@ def main() -> None:
         step(section, **paths)
     except Complaint as error:
         status = 1
-        write_json(said, {"complaint": str(error)})
+        write_json(said, {"complaint": str(error), "setback": isinstance(error, Setback)})
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
         if status:

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
-from residency.section import Complaint
+from residency.section import Setback
 from residency.workers import cores
 
 Item = TypeVar("Item")
@@ -36,7 +36,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[
         with ProcessPoolExecutor(workers, context, _remember, (function,)) as pool:
             yield from pool.map(_call, items)
     except BrokenProcessPool:
-        raise Complaint(
+        raise Setback(
             f"one of {workers} processes was killed, as a system does that is short of memory; "
             "to use fewer: RESIDENCY_THREADS=1"
         ) from None

@@ -21,7 +21,7 @@ from pathlib import Path
 import orjson
 
 from residency.files import sync, work
-from residency.section import Complaint
+from residency.section import Setback
 
 _KEY, _OF = slice(8, 72), slice(80, 96)
 _HEAD = b'{"key":"'
@@ -122,7 +122,7 @@ class Store:
                 os.fsync(file.fileno())
         except OSError as error:
             self._own = None  # whatever was half-written stays alone at the end of its segment
-            raise Complaint(
+            raise Setback(
                 f"{self.folder}: a reply cannot be stored ({error.strerror}): make room, or name "
                 "another disk in RESIDENCY_WORK, and run the same command again"
             ) from None

@@ -75,6 +75,13 @@ class Complaint(Exception):
     """
 
 
+class Setback(Complaint):
+    """One that more memory, another hour or another machine may mend, with nothing changed.
+
+    A cluster tries a job that ended in it again, and no job that ended in another Complaint.
+    """
+
+
 def nearest(found: object, known: Iterable[str]) -> str:
     """The hint of a message: the most similar known name, then all there are."""
     known = sorted(known)

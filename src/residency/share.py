@@ -55,7 +55,7 @@ def main() -> None:
     with complaints():
         declared = declaration.load(Path("params.yaml"))
         stage = next(each for each in graph.stages(declared) if each.name == name)
-        job.alone(f"{name}-{phase}-{part}")
+        job.alone(f"share-{name}-{of}-{phase}-{part}")
         identity, kept = freshness.identity(name)
         out = folder(name, of) / phase / str(part)
         known = out / "identity"

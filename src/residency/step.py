@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from residency import times
 from residency.files import building
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 
 
 def prepare_cpu() -> None:
@@ -76,11 +76,16 @@ def run(
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """Turn a Complaint into one line on stderr and exit status 1."""
+    """Turn a Complaint into one line on stderr and exit status 1.
+
+    One that no other attempt mends is left in the file RESIDENCY_COMPLAINT, if a job names one.
+    """
     try:
         yield
     except Complaint as error:
         print(f"error: {error}", file=sys.stderr)
+        if (noted := os.environ.get("RESIDENCY_COMPLAINT")) and not isinstance(error, Setback):
+            Path(noted).write_text(str(error))
         raise SystemExit(1) from None
 
 

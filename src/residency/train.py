@@ -50,7 +50,7 @@ from residency.gate import Gate, change, found, watching
 from residency.launch import child, launch
 from residency.lora import Lora, adapt
 from residency.progress import Watch, logging, trackers
-from residency.section import Complaint, Percent, Section, Seed, Share
+from residency.section import Complaint, Percent, Section, Seed, Setback, Share
 from residency.unused import unused
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -253,7 +253,7 @@ def _four_bits() -> None:
     import torch
 
     if not torch.cuda.is_available():
-        raise Complaint(
+        raise Setback(
             "train.method: qlora holds weights in 4 bits, which takes a GPU, and there is none; "
             "take lora, or train where there is one"
         )
@@ -431,7 +431,7 @@ def measured(
         found = backed_off(attempt, first)
         if found is not None:
             return found, twice
-    raise Complaint(
+    raise Setback(
         f"one block of {blocks.length} tokens does not fit the GPU's memory beside the training "
         "state; take a shorter pack.length, method lora or qlora, set RESIDENCY_ZERO=3 and "
         "RESIDENCY_OFFLOAD=1, or use a larger GPU"

@@ -124,6 +124,16 @@ def test_a_job_over_its_memory_is_submitted_with_more(mine: Clustered) -> None:
     assert mine.settled()
 
 
+def test_a_job_whose_step_complains_is_not_submitted_again(mine: Clustered) -> None:
+    build = mine.build("--config", "nodes=1", "orphans=wait", "micro_batch=999999")
+    assert build.process.wait(240) == 1
+    assert build.rules() == ["train/reader"]
+    why = "RESIDENCY_MICRO_BATCH: expected a whole number from 1 to "
+    assert f"train-reader is not tried again: {why}" in build.said()
+    assert "Trying to restart job" not in build.said()
+    ended_well(mine, mine.build(), jobs=1)
+
+
 def test_a_job_makes_way_for_a_more_urgent_one(mine: Clustered) -> None:
     build, job = begun(mine)
     urgent = ["sbatch", "-p", "urgent", "-N3", "--exclusive", "-t", "1", "--wrap", "sleep 5"]
