@@ -50,10 +50,11 @@ def heed_complaints() -> None:
 
     def restart_times(self: Any) -> int:
         stage = "-".join([self.rule.name, *self.wildcards])
-        left = COMPLAINTS / stage
-        if not left.exists():
+        try:
+            told = (COMPLAINTS / stage).read_text()
+        except FileNotFoundError:
             return int(times(self))
-        print(f"{stage} is not tried again: {left.read_text()}", file=sys.stderr)
+        print(f"{stage} is not tried again: {told}", file=sys.stderr)
         return 0
 
     Job.restart_times = property(restart_times)
