@@ -45,7 +45,7 @@ def heed_complaints() -> None:
     from snakemake.jobs import Job
 
     shutil.rmtree(COMPLAINTS, ignore_errors=True)
-    COMPLAINTS.mkdir(parents=True)
+    COMPLAINTS.mkdir(parents=True, exist_ok=True)
     times = Job.restart_times.fget
 
     def restart_times(self: Any) -> int:
