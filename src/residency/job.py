@@ -53,15 +53,16 @@ def heed_complaints() -> None:
     from snakemake.jobs import Job
 
     shutil.rmtree(COMPLAINTS, ignore_errors=True)
-    COMPLAINTS.mkdir(parents=True)
+    COMPLAINTS.mkdir(parents=True, exist_ok=True)
     times = Job.restart_times.fget
 
     def restart_times(self: Any) -> int:
         stage = "-".join([self.rule.name, *self.wildcards])
-        left = COMPLAINTS / stage
-        if not left.exists():
+        try:
+            told = (COMPLAINTS / stage).read_text()
+        except FileNotFoundError:
             return int(times(self))
-        print(f"{stage} is not tried again: {left.read_text()}", file=sys.stderr)
+        print(f"{stage} is not tried again: {told}", file=sys.stderr)
         return 0
 
     Job.restart_times = property(restart_times)
