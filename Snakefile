@@ -13,7 +13,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from residency import declaration, devices, endpoint, freshness, graph, share, slurm
-from residency.job import heed_complaints
+from residency.job import COMPLAINTS, heed_complaints
 from residency.section import Complaint, nearest
 
 try:

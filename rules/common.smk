@@ -17,7 +17,9 @@ def needs(stage):
 
 def build(stage):
     """A rule's command: DVC runs the stage if it is changed, and records what came out."""
-    repro = f"dvc --wait-for-lock repro --single-item {stage}"
+    repro = (
+        f"RESIDENCY_COMPLAINT={COMPLAINTS}/{stage} dvc --wait-for-lock repro --single-item {stage}"
+    )
     if not workflow.is_main_process:  # on a node of a cluster
         repro = f"python -m residency.job {stage}"
     return f"RESIDENCY_THREADS={{threads}} {HOW}{repro} > {{log}} 2>&1"
