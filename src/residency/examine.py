@@ -36,7 +36,16 @@ from residency.adapters.raw import Row, lookup
 from residency.files import sha256, write_rows
 from residency.records import Kind, Question, Rejected, write_ledger
 from residency.section import Complaint, Homepage, Section, known_kind, nearest, told_by_kind
-from residency.splits import Split, SplitByColumn, SplitByRatio, SplitOfficial, SplitWhole, deal
+from residency.splits import (
+    Split,
+    SplitByColumn,
+    SplitByRatio,
+    SplitOfficial,
+    SplitOfficialInPart,
+    SplitWhole,
+    deal,
+)
+from residency.splits import kept as is_kept
 
 
 class Reader(NamedTuple):
@@ -94,10 +103,12 @@ class Exam(Section):
 
     @model_validator(mode="after")
     def _know_the_official_split(self) -> Exam:
-        if isinstance(self.split, SplitOfficial) and not ADAPTERS[self.adapter.kind].official:
+        official = isinstance(self.split, SplitOfficial | SplitOfficialInPart)
+        if official and not ADAPTERS[self.adapter.kind].official:
             known = ", ".join(kind for kind, each in ADAPTERS.items() if each.official)
+            (key, *_) = self.split.model_dump()
             raise ValueError(
-                f"split.official: adapter {self.adapter.kind} knows none, expected one of {known}; "
+                f"split.{key}: adapter {self.adapter.kind} knows none, expected one of {known}; "
                 "split by column or by ratio, or take it whole"
             )
         return self
@@ -153,7 +164,7 @@ def examine(exam: Exam, out: Path) -> None:
             id = draft.id or id
             if id in questions:
                 raise Unfit("duplicate id", f"first in {_place(questions[id])}")
-            split = _given(exam, row)
+            split = _given(exam, row, draft.group or id)
             questions[id] = _question(exam, id, draft, row, digest(row.file))
             given[id] = split
         except Unfit as problem:
@@ -174,7 +185,7 @@ def examine(exam: Exam, out: Path) -> None:
     write_ledger(out, kept, rejected, rows=total)
 
 
-def _given(exam: Exam, row: Row) -> str:
+def _given(exam: Exam, row: Row, group: str) -> str:
     """The split that a row itself tells, if the declaration asks for it; raises Unfit."""
     if isinstance(exam.split, SplitWhole):
         return exam.split.whole
@@ -189,6 +200,9 @@ def _given(exam: Exam, row: Row) -> str:
         return split
     if row.split is None:
         raise Unfit("unknown split", f"{row.file.name} tells no official split")
+    part = exam.split if isinstance(exam.split, SplitOfficialInPart) else None
+    if part and row.split == "test" and not is_kept(group, part):
+        raise Unfit("not drawn", f"split.official_test keeps {part.official_test:g} of the test")
     return row.split
 
 
