@@ -95,6 +95,32 @@ def test_splits_are_taken_from_a_column(tmp_path: Path) -> None:
     }
 
 
+def test_whole_values_of_a_label_are_held_out(tmp_path: Path) -> None:
+    topics = ["joints", "blood", "blood", "nerves", ""]
+    rows = [{**ROW, "id": str(n), "topic": topic} for n, topic in enumerate(topics)]
+    found = sat(tmp_path, rows, split={"label": "topic", "dev": ["nerves"], "test": ["blood"]})
+    ids = {name: [each.id for each in some] for name, some in found.splits.items()}
+    assert ids == {"train": ["0"], "dev": ["3"], "test": ["1", "2"]}
+    assert found.counts["rejected"] == {"unknown split": 1}
+    assert found.rejected[0]["detail"].startswith("no label 'topic'")
+
+
+def test_a_label_that_no_question_has_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    split = {"label": "topic", "dev": [], "test": ["bloud"]}
+    message = "split.test: no question has 'bloud' as its topic; did you mean 'blood'?"
+    with pytest.raises(Complaint, match=re.escape(message)):
+        sat(tmp_path, [{**ROW, "topic": "blood"}], split=split)
+
+
+@pytest.mark.parametrize(
+    ("dev", "test", "problem"),
+    [([], [], "dev and test are both empty"), (["a"], ["b", "a"], "'a' stands in dev and in test")],
+)
+def test_a_label_splits_in_one_way(dev: list[str], test: list[str], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        exam(Path("x"), "medqa", {"label": "topic", "dev": dev, "test": test})
+
+
 def test_splits_are_taken_from_the_names_of_files(tmp_path: Path) -> None:
     row = {"stem": "Which?", "options": ["x", "y"], "answer": "A"}
     for name in ["train", "validation", "test"]:
@@ -165,4 +191,4 @@ def test_the_page_on_exams_tells_of_every_adapter_and_split() -> None:
     for adapter in adapters:
         exam(Path("x"), adapter)
     splits = [exam(Path("x"), "medqa", each["split"]).split for each in found if "split" in each]
-    assert len({type(split) for split in splits}) == 4
+    assert len({type(split) for split in splits}) == 5
