@@ -52,6 +52,22 @@ class SplitByRatio(Section):
         return self
 
 
+class SplitByLabel(Section):
+    """Whole chapters, subjects, years are held out; all others are train."""
+
+    label: str = Field(description="The label that decides, such as chapter.")
+    dev: list[str] = Field(description="Its values whose questions are dev.")
+    test: list[str] = Field(description="Its values whose questions are test.")
+
+    @model_validator(mode="after")
+    def _hold_out(self) -> SplitByLabel:
+        if not self.dev and not self.test:
+            raise ValueError("dev and test are both empty; for that say {whole: train}")
+        if both := sorted(set(self.dev) & set(self.test)):
+            raise ValueError(f"{both[0]!r} stands in dev and in test")
+        return self
+
+
 class SplitWhole(Section):
     """All questions are one split."""
 
@@ -76,10 +92,11 @@ class SplitOfficialInPart(Section):
 Split = Annotated[
     Annotated[SplitByColumn, Tag("<column>")]
     | Annotated[SplitByRatio, Tag("<train>")]
+    | Annotated[SplitByLabel, Tag("<label>")]
     | Annotated[SplitWhole, Tag("<whole>")]
     | Annotated[SplitOfficial, Tag("<official>")]
     | Annotated[SplitOfficialInPart, Tag("<official_test>")],
-    told_by("column", "train", "whole", "official", "official_test"),
+    told_by("column", "train", "label", "whole", "official", "official_test"),
 ]
 
 
@@ -90,6 +107,8 @@ def may_hold(split: Split, name: Literal["train", "dev", "test"]) -> bool:
     if isinstance(split, SplitByRatio):
         rest = round(1 - split.train - split.dev, 12)
         return {"train": split.train, "dev": split.dev, "test": rest}[name] > 0
+    if isinstance(split, SplitByLabel):
+        return bool({"train": True, "dev": split.dev, "test": split.test}[name])
     return True
 
 
