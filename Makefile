@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 CLUSTERS := munge slurmctld slurmd slurm-client slurmdbd mariadb-server openssh-server
 
-.PHONY: default eval lint test test-all test-cluster test-kubernetes format generate
+.PHONY: default eval lint test test-all test-cluster test-kubernetes test-recipes format generate
 
 default: lint test
 
@@ -40,6 +40,10 @@ test-kubernetes: $(READY)
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt \
 		kubernetes-validate snakemake-executor-plugin-kubernetes
 	python -m pytest tests/cluster/test_kubernetes.py -rs
+
+# Builds of the small recipes on real data: some minutes each. To choose: make test-recipes RECIPES='-k law'
+test-recipes: $(READY)
+	python -m pytest tests/test_recipes.py -m recipes -rs $(RECIPES)
 
 format: $(READY)
 	ruff check --fix .

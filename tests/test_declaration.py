@@ -359,7 +359,7 @@ def test_a_gate_that_would_find_nothing_to_measure_is_refused(
         ),
         (
             setting("exams.boards.split", {"offical": True}),
-            ["exams.boards.split:", "column, train, whole, official"],
+            ["exams.boards.split:", "column, train, label, whole, official, official_test"],
         ),
         (setting("models.reader.train.method", "lora"), ["models.reader.train", "lora"]),
         (setting("models.reader.pack.options", "shown"), ["models.reader.pack.options", "null"]),

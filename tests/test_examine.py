@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exams import CSV, RATIO, Examined, exam, examined, tabular, write_jsonl
+from exams import CSV, DATA, RATIO, Examined, exam, examined, needs_data, tabular, write_jsonl
 from project import REPOSITORY
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from residency.examine import ADAPTERS
+from residency.examine import ADAPTERS, Exam
 from residency.section import Complaint
 
 FIELDS: dict[str, Any] = {"id": "id", "options": ["a", "b", "c"], "labels": {"topic": "topic"}}
@@ -95,6 +95,32 @@ def test_splits_are_taken_from_a_column(tmp_path: Path) -> None:
     }
 
 
+def test_whole_values_of_a_label_are_held_out(tmp_path: Path) -> None:
+    topics = ["joints", "blood", "blood", "nerves", ""]
+    rows = [{**ROW, "id": str(n), "topic": topic} for n, topic in enumerate(topics)]
+    found = sat(tmp_path, rows, split={"label": "topic", "dev": ["nerves"], "test": ["blood"]})
+    ids = {name: [each.id for each in some] for name, some in found.splits.items()}
+    assert ids == {"train": ["0"], "dev": ["3"], "test": ["1", "2"]}
+    assert found.counts["rejected"] == {"unknown split": 1}
+    assert found.rejected[0]["detail"].startswith("no label 'topic'")
+
+
+def test_a_label_that_no_question_has_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    split = {"label": "topic", "dev": [], "test": ["bloud"]}
+    message = "split.test: no question has 'bloud' as its topic; did you mean 'blood'?"
+    with pytest.raises(Complaint, match=re.escape(message)):
+        sat(tmp_path, [{**ROW, "topic": "blood"}], split=split)
+
+
+@pytest.mark.parametrize(
+    ("dev", "test", "problem"),
+    [([], [], "dev and test are both empty"), (["a"], ["b", "a"], "'a' stands in dev and in test")],
+)
+def test_a_label_splits_in_one_way(dev: list[str], test: list[str], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        exam(Path("x"), "medqa", {"label": "topic", "dev": dev, "test": test})
+
+
 def test_splits_are_taken_from_the_names_of_files(tmp_path: Path) -> None:
     row = {"stem": "Which?", "options": ["x", "y"], "answer": "A"}
     for name in ["train", "validation", "test"]:
@@ -165,4 +191,44 @@ def test_the_page_on_exams_tells_of_every_adapter_and_split() -> None:
     for adapter in adapters:
         exam(Path("x"), adapter)
     splits = [exam(Path("x"), "medqa", each["split"]).split for each in found if "split" in each]
-    assert len({type(split) for split in splits}) == 4
+    assert len({type(split) for split in splits}) == 6
+
+
+# Of each declaration to copy: the exam, what is kept of the files in ../shared/data (CMExam's
+# validation split and a tenth of its test; of MedQA 300 of the test), and what is rejected.
+COPIED: dict[str, tuple[tuple[int, int, int], int]] = {
+    "cmexam": ((0, 6809, 606), 2),
+    "pubmedqa": ((450, 50, 500), 0),
+    "pubmedqa_free": ((450, 50, 500), 0),
+    "frenchmedmcqa": ((2170, 312, 622), 1),
+    "medqa": ((0, 0, 300), 0),
+    "mediq": ((0, 0, 139), 1),
+    "openstax": ((651, 0, 63), 512),
+}
+
+
+def to_copy() -> dict[str, Any]:
+    """The exams that docs/exams.md declares in full, by name."""
+    page = (REPOSITORY / "docs/exams.md").read_text().partition("## To copy")[2]
+    blocks = re.findall(r"```yaml\n(exams:\n.*?)```", page, flags=re.DOTALL)
+    exams: list[dict[str, Any]] = [YAML(typ="safe").load(block)["exams"] for block in blocks]
+    return {name: each for some in exams for name, each in some.items()}
+
+
+def test_the_exams_to_copy_are_those_with_files_here() -> None:
+    assert to_copy().keys() == COPIED.keys()
+
+
+@needs_data
+@pytest.mark.parametrize("name", COPIED)
+def test_an_exam_to_copy_reads_its_publisher_s_files(name: str, tmp_path: Path) -> None:
+    declared = to_copy()[name]
+    path = DATA / Path(declared["path"]).relative_to("data/raw")
+    if name == "medqa":  # of which a part is here, under another name
+        (tmp_path / "raw").mkdir()
+        (tmp_path / "raw/test.jsonl").symlink_to(path / "en_5opt_first300.jsonl")
+        path = tmp_path / "raw"
+    found = examined(tmp_path / "out", Exam.model_validate({**declared, "path": str(path)}))
+    kept, rejected = COPIED[name]
+    assert tuple(found.counts["kept"].values()) == kept
+    assert len(found.rejected) == rejected

@@ -25,6 +25,12 @@ def test_the_keyed_exercises_of_a_whole_book_are_questions(tmp_path: Path) -> No
     first = found.by_id("m45983#fs-id2662649")
     assert first.options[first.answers[0]] == "regional anatomy"
     assert first.stem.endswith("the structures of the ankle and foot?")
+    assert first.labels == {
+        "chapter": "An Introduction to the Human Body",
+        "section": "Overview of Anatomy and Physiology",
+        "module": "m45983",
+    }
+    assert len({each.labels["chapter"] for each in found.questions}) == 28
 
 
 def test_solutions_that_are_no_letter_are_two_letters_or_in_the_ledger(tmp_path: Path) -> None:

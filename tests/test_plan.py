@@ -271,6 +271,6 @@ def test_a_plan_needs_no_raw_files_and_reckons_by_flop(
     assert "at the stated share of the GPU's peak" in told
     assert f"{hours:.3g} GPU-hours" in told
     assert f"{3 * hours:,.2f} in money" in told
-    assert "4 GB on disk (float32, by its parameters)" in told
+    assert "8 GB on disk (float32, by its parameters)" in told  # the model, and as it was half-way
     assert typed(capsys, "plan", "--gpu", "a100").status == 1
     assert typed(capsys, "plan", "--gpu", "a100", "--utilisation", "2").status == 1

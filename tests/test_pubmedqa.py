@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exams import DATA, exam, examined, needs_data
+from exams import DATA, Examined, exam, examined, needs_data
 
 from residency.section import Complaint
 
@@ -40,6 +40,24 @@ def test_ten_folds_part_the_other_five_hundred(tmp_path: Path) -> None:
         assert 23 <= shares[0] <= 29  # 276 of 500 are yes
     assert len(seen) == 500
     assert set(seen.values()) == {1}
+
+
+@needs_data
+def test_of_the_official_test_a_part_can_be_sat_the_same_one_in_both_settings(
+    tmp_path: Path,
+) -> None:
+    def sat(setting: str, share: float) -> Examined:
+        section = exam(DATA / "pubmedqa", adapter(setting, 0), {"official_test": share, "seed": 0})
+        return examined(tmp_path / f"{setting} {share}", section)
+
+    required = sat("reasoning-required", 0.2)
+    kept = len(required.splits["test"])
+    assert 70 < kept < 130
+    assert required.counts["kept"] == {"train": 450, "dev": 50, "test": kept}
+    assert required.counts["rejected"] == {"not drawn": 500 - kept}
+    ids = {each.id for each in required.splits["test"]}
+    assert ids == {each.id for each in sat("reasoning-free", 0.2).splits["test"]}
+    assert ids > {each.id for each in sat("reasoning-required", 0.04).splits["test"]}
 
 
 @needs_data

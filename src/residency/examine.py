@@ -10,7 +10,7 @@ path)` and `draft(section, row)`. Every row becomes one question or one line in 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -36,7 +36,17 @@ from residency.adapters.raw import Row, lookup
 from residency.files import sha256, write_rows
 from residency.records import Kind, Question, Rejected, write_ledger
 from residency.section import Complaint, Homepage, Section, known_kind, nearest, told_by_kind
-from residency.splits import Split, SplitByColumn, SplitByRatio, SplitOfficial, SplitWhole, deal
+from residency.splits import (
+    Split,
+    SplitByColumn,
+    SplitByLabel,
+    SplitByRatio,
+    SplitOfficial,
+    SplitOfficialInPart,
+    SplitWhole,
+    deal,
+)
+from residency.splits import kept as is_kept
 
 
 class Reader(NamedTuple):
@@ -89,15 +99,17 @@ class Exam(Section):
     homepage: Homepage
     adapter: Adapter = Field(description="How the exam is written; docs/exams.md tells all.")
     split: Split = Field(
-        description="Given by a column, dealt by ratio, whole, or as its publisher has it."
+        description="By a column, by a label, dealt by ratio, whole, or as its publisher has it."
     )
 
     @model_validator(mode="after")
     def _know_the_official_split(self) -> Exam:
-        if isinstance(self.split, SplitOfficial) and not ADAPTERS[self.adapter.kind].official:
+        official = isinstance(self.split, SplitOfficial | SplitOfficialInPart)
+        if official and not ADAPTERS[self.adapter.kind].official:
             known = ", ".join(kind for kind, each in ADAPTERS.items() if each.official)
+            (key, *_) = self.split.model_dump()
             raise ValueError(
-                f"split.official: adapter {self.adapter.kind} knows none, expected one of {known}; "
+                f"split.{key}: adapter {self.adapter.kind} knows none, expected one of {known}; "
                 "split by column or by ratio, or take it whole"
             )
         return self
@@ -153,7 +165,7 @@ def examine(exam: Exam, out: Path) -> None:
             id = draft.id or id
             if id in questions:
                 raise Unfit("duplicate id", f"first in {_place(questions[id])}")
-            split = _given(exam, row)
+            split = _given(exam, row, draft, draft.group or id)
             questions[id] = _question(exam, id, draft, row, digest(row.file))
             given[id] = split
         except Unfit as problem:
@@ -165,6 +177,8 @@ def examine(exam: Exam, out: Path) -> None:
         given = dict(zip(questions, deal(list(questions.values()), exam.split), strict=True))
     else:
         _undivided(exam, questions, given)
+    if isinstance(exam.split, SplitByLabel):
+        _there(exam.split, questions.values())
     kept = {
         split: write_rows(
             out / f"{split}.jsonl", (each for id, each in questions.items() if given[id] == split)
@@ -174,12 +188,18 @@ def examine(exam: Exam, out: Path) -> None:
     write_ledger(out, kept, rejected, rows=total)
 
 
-def _given(exam: Exam, row: Row) -> str:
-    """The split that a row itself tells, if the declaration asks for it; raises Unfit."""
+def _given(exam: Exam, row: Row, draft: Draft, group: str) -> str:
+    """The split that a row or its labels tell, if the declaration asks for it; raises Unfit."""
     if isinstance(exam.split, SplitWhole):
         return exam.split.whole
     if isinstance(exam.split, SplitByRatio):
         return ""
+    if isinstance(exam.split, SplitByLabel):
+        label = exam.split.label
+        value = draft.labels.get(label, "")
+        if not value:
+            raise Unfit("unknown split", f"no label {label!r}; {nearest(label, draft.labels)}")
+        return "test" if value in exam.split.test else "dev" if value in exam.split.dev else "train"
     if isinstance(exam.split, SplitByColumn):
         value = fit.text(lookup(row, exam.split.column))
         split = fit.OTHER_NAMES.get(value.casefold(), value.casefold())
@@ -189,6 +209,9 @@ def _given(exam: Exam, row: Row) -> str:
         return split
     if row.split is None:
         raise Unfit("unknown split", f"{row.file.name} tells no official split")
+    part = exam.split if isinstance(exam.split, SplitOfficialInPart) else None
+    if part and row.split == "test" and not is_kept(group, part):
+        raise Unfit("not drawn", f"split.official_test keeps {part.official_test:g} of the test")
     return row.split
 
 
@@ -234,6 +257,18 @@ def _undivided(exam: Exam, questions: dict[str, Question], given: dict[str, str]
                 f"{exam.path}: group {question.group!r} stands in {split} and in {given[id]}; put "
                 "it in one of them, or split by ratio"
             )
+
+
+def _there(split: SplitByLabel, questions: Iterable[Question]) -> None:
+    """Raise Complaint where a value that is held out is no question's."""
+    values = {question.labels[split.label] for question in questions}
+    for name in ("dev", "test"):
+        for value in getattr(split, name):
+            if value not in values:
+                raise Complaint(
+                    f"split.{name}: no question has {value!r} as its {split.label}; "
+                    f"{nearest(value, values)}"
+                )
 
 
 def _nothing_left(exam: Exam, rejected: list[Rejected]) -> str:

@@ -52,6 +52,22 @@ class SplitByRatio(Section):
         return self
 
 
+class SplitByLabel(Section):
+    """Whole chapters, subjects, years are held out; all others are train."""
+
+    label: str = Field(description="The label that decides, such as chapter.")
+    dev: list[str] = Field(description="Its values whose questions are dev.")
+    test: list[str] = Field(description="Its values whose questions are test.")
+
+    @model_validator(mode="after")
+    def _hold_out(self) -> SplitByLabel:
+        if not self.dev and not self.test:
+            raise ValueError("dev and test are both empty; for that say {whole: train}")
+        if both := sorted(set(self.dev) & set(self.test)):
+            raise ValueError(f"{both[0]!r} stands in dev and in test")
+        return self
+
+
 class SplitWhole(Section):
     """All questions are one split."""
 
@@ -64,12 +80,23 @@ class SplitOfficial(Section):
     official: Literal[True] = Field(description="true; only for adapters that know it.")
 
 
+class SplitOfficialInPart(Section):
+    """As published, but of the test split only a part is kept: for what takes long to sit."""
+
+    official_test: float = Field(
+        gt=0, lt=1, description="Share of the published test split's groups that is kept."
+    )
+    seed: Seed = Field(description="Seed of the draw; a smaller share is a part of a larger one.")
+
+
 Split = Annotated[
     Annotated[SplitByColumn, Tag("<column>")]
     | Annotated[SplitByRatio, Tag("<train>")]
+    | Annotated[SplitByLabel, Tag("<label>")]
     | Annotated[SplitWhole, Tag("<whole>")]
-    | Annotated[SplitOfficial, Tag("<official>")],
-    told_by("column", "train", "whole", "official"),
+    | Annotated[SplitOfficial, Tag("<official>")]
+    | Annotated[SplitOfficialInPart, Tag("<official_test>")],
+    told_by("column", "train", "label", "whole", "official", "official_test"),
 ]
 
 
@@ -80,6 +107,8 @@ def may_hold(split: Split, name: Literal["train", "dev", "test"]) -> bool:
     if isinstance(split, SplitByRatio):
         rest = round(1 - split.train - split.dev, 12)
         return {"train": split.train, "dev": split.dev, "test": rest}[name] > 0
+    if isinstance(split, SplitByLabel):
+        return bool({"train": True, "dev": split.dev, "test": split.test}[name])
     return True
 
 
@@ -87,6 +116,11 @@ def deal(questions: Sequence[Question], ratio: SplitByRatio) -> list[str]:
     """The split of each question, in their order."""
     keys = [_key(question) for question in questions]
     return [_drawn(keys[first], ratio) for first in bound(questions)]
+
+
+def kept(group: str, part: SplitOfficialInPart) -> bool:
+    """Whether a group of the published test split is drawn."""
+    return _draw(f"{part.seed} {group}") < part.official_test
 
 
 def bound(questions: Sequence[Question]) -> list[int]:
@@ -153,8 +187,11 @@ def _key(question: Question) -> str:
 
 
 def _drawn(key: str, ratio: SplitByRatio) -> str:
-    digest = hashlib.sha256(f"{ratio.seed} {key}".encode()).digest()
-    draw = int.from_bytes(digest[:8]) / 2**64
+    draw = _draw(f"{ratio.seed} {key}")
     if draw < ratio.train:
         return "train"
     return "dev" if draw < round(ratio.train + ratio.dev, 12) else "test"
+
+
+def _draw(key: str) -> float:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64

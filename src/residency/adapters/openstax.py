@@ -2,7 +2,7 @@
 
 Betts et al. 2022, "Anatomy and Physiology 2e", OpenStax, openstax/osbooks-anatomy-physiology;
 CC BY 4.0. An exercise with options is a question by its solution's letters, "A and B" being two;
-one without is open, its solution the reference.
+one without is open, its solution the reference. The chapter is told by the book's collection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from residency.adapters.fit import Draft, Unfit
 from residency.adapters.raw import Row
 from residency.reading import cnxml
 from residency.reading.blocks import Unreadable
-from residency.section import Section
+from residency.section import Complaint, Section
 
 
 class OpenStax(Section):
@@ -32,12 +32,26 @@ class OpenStax(Section):
 
 def rows(_adapter: OpenStax, path: Path) -> Iterator[Row]:
     """The exercises of every module, numbered in each from 1; an unreadable module is one row."""
+    chapters = _chapters(path)
     for file in raw.files_of(path, "**/*.cnxml"):
+        chapter = chapters.get(file.parent.name, "")
         try:
             for number, exercise in enumerate(cnxml.exercises(file.read_bytes()), 1):
-                yield Row(file, number, exercise._asdict())
+                yield Row(file, number, exercise._asdict() | {"chapter": chapter})
         except Unreadable as problem:
             yield Row(file, 0, file.as_posix(), ": ".join(problem.args))
+
+
+def _chapters(path: Path) -> dict[str, str]:
+    """The chapter of each module, as the collections in a repository tell; of an appendix none."""
+    found: dict[str, str] = {}
+    for file in sorted(path.glob("collections/*.xml")):
+        try:
+            order = cnxml.collection(file.read_bytes())
+        except Unreadable as problem:
+            raise Complaint(f"path: {file}: {': '.join(problem.args)}") from None
+        found |= {module: titles[-1] for module, titles in order if titles}
+    return found
 
 
 def draft(adapter: OpenStax, row: Row) -> Draft:
@@ -50,8 +64,12 @@ def draft(adapter: OpenStax, row: Row) -> Draft:
     solution = fit.text(item["solution"])
     if not solution:
         raise Unfit("no answer", "no solution")
-    section = [fit.text(each) for each in item["section"]]
-    labels = {"module": row.file.parent.name, "chapter": section[0] if section else ""}
+    labels = {
+        "chapter": item["chapter"],
+        "section": fit.text(item["section"][0]) if item["section"] else "",
+        "module": row.file.parent.name,
+    }
+    labels = {name: value for name, value in labels.items() if value}
     if sort == "open":
         return Draft(id=item["id"], kind="open", stem=stem, reference=solution, labels=labels)
     options = fit.options(item["options"])

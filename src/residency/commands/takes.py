@@ -274,13 +274,16 @@ def _size(stage: Stage, declaration: Declaration) -> Amount | None:
     if stage.step != "train":
         return None
     records, model = recorded(), declaration.models[stage.out.name]
+    copies = 1 + len(model.train.keep) if isinstance(model, Trained) else 1
     while isinstance(model, Trained):
         for step in ["train", "adopt"]:
             if found := records.get(f"{step}-{model.parent}"):
                 return Amount(value=found.made.bytes, source=f"as {model.parent}")
         model = declaration.models[model.parent]
     parameters = _parameters(declaration, stage.out.name)
-    return Amount(value=4 * parameters, source="float32, by its parameters") if parameters else None
+    if not parameters:
+        return None
+    return Amount(value=4 * parameters * copies, source="float32, by its parameters")
 
 
 def _money(
