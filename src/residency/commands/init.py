@@ -23,7 +23,7 @@ FILES = [
     ".gitignore",
     ".dvcignore",
 ]
-FOLDERS = ["src/residency", "rules", "profiles", "docs"]
+FOLDERS = ["src/residency", "rules", "profiles", "docs", "recipes"]
 OURS = {"default", "lint", "test", "test-all", "format"}
 """Targets of the Makefile that are about residency's own tests."""
 
