@@ -79,6 +79,11 @@ def test_answers_are_balanced_and_not_told_by_their_length(bar: dict[str, list[Q
         places = Counter(question.answers for question in split)
         assert len(places) == 4
         assert all(0.2 <= count / len(split) <= 0.3 for count in places.values())
+        guessed = [max(question.options, key=len) for question in split]
+        hits = sum(
+            q.options[q.answers[0]] == guess for q, guess in zip(split, guessed, strict=True)
+        )
+        assert hits / len(split) < 0.4
         for question in split:
             for index, option in enumerate(question.options):
                 (right if index in question.answers else wrong).append(len(option))
