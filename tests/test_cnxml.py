@@ -60,9 +60,11 @@ def test_exercises_and_glossary_are_parts_of_their_own() -> None:
         ("exercises", "1. The one\n2. H2O"),
         ("exercises", "B"),
         ("exercises", "Why is it so?"),
+        ("prose", "Cells"),
         ("glossary", "axon: a fibre"),
         ("glossary", "soma: the body"),
     ]
+    assert found[-3].level == 0  # or it would be the glossary of the section "Review"
 
 
 def test_exercises_come_out_as_they_are_written() -> None:

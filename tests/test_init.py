@@ -116,7 +116,7 @@ def test_a_wheel_holds_what_a_project_is_made_after() -> None:
         if Path("share/residency") / path.parent.relative_to(REPOSITORY) == Path(folder)
     }
     wanted = {Path(name) for name in init.FILES}
-    for folder in ["rules", "profiles", "docs", "data/raw"]:
+    for folder in ["rules", "profiles", "docs", "recipes", "data/raw"]:
         found = [path for path in (REPOSITORY / folder).rglob("*") if path.is_file()]
         assert found
         wanted.update(path.relative_to(REPOSITORY) for path in found)

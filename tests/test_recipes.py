@@ -36,6 +36,7 @@ RAW = {
     "openstax-anatomy": {
         "openstax_anatomy_physiology_2e": "openstax_anatomy_physiology_2e",
     },
+    "law-small": {},  # recipes/law-small holds it
 }
 
 
@@ -51,7 +52,7 @@ def test_a_recipe_is_a_declaration_once_its_raw_files_are_there(path: Path) -> N
     for word in ("After", "Does not", "Bring"):
         assert f"# {word}" in head
     for name, found in (declared.sources | declared.exams).items():
-        assert found.homepage, name
+        assert found.homepage or found.path.startswith("recipes/"), name
 
 
 @pytest.mark.slow

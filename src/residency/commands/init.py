@@ -23,7 +23,7 @@ FILES = [
     ".gitignore",
     ".dvcignore",
 ]
-FOLDERS = ["src/residency", "rules", "profiles", "docs"]
+FOLDERS = ["src/residency", "rules", "profiles", "docs", "recipes"]
 OURS = {"default", "lint", "test", "test-all", "format"}
 """Targets of the Makefile that are about residency's own tests."""
 
@@ -49,7 +49,7 @@ residency check    would anything stop a build?
 residency plan     what would run, and why
 ```
 
-It begins as the embedded default, the medicine of an invented animal. Put your own texts and exams
+It begins as the embedded default, a primer on an invented animal. Put your own texts and exams
 under data/raw, name them in params.yaml ([docs/declaration.md](docs/declaration.md) explains every
 key), and write the graph anew: `python -m residency.graph`.
 """

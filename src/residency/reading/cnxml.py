@@ -41,11 +41,14 @@ def read(content: bytes) -> Iterator[Block | Lost]:
     """The blocks of one module. Raises Unreadable.
 
     A paragraph of the prose that an exercise repeats, as those under "Interactive Link" do, belongs
-    to the exercises.
+    to the exercises. The glossary stands under the module's title and under no section.
     """
     tree = marks.parsed(content)
     _expect(tree.getroot(), f"{_C}document")
     found = list(marks.blocks(marks.transformed(_sheet(), tree)))
+    glossary = next((n for n, block in enumerate(found) if block.part == "glossary"), 0)
+    if glossary and found[0].level == 0:
+        found.insert(glossary, found[0])
     asked = {block.text for block in found if block.part == "exercises"}
     if not asked:
         return iter(found)
