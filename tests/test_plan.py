@@ -265,7 +265,7 @@ def test_a_plan_needs_no_raw_files_and_reckons_by_flop(
     shutil.rmtree(mine.root / primer)
     command = ["plan", "--gpu", "a100", "--gpus", "2", "--utilisation", "0.5", "--gpu-hour", "3"]
     done = typed(capsys, *command)
-    assert f"  {primer} (sources.primer.path): had from https://example.org/books\n" in done.out
+    assert f"  {primer} (sources.primer.path): see https://example.org/books\n" in done.out
     told = sections(done.out)["train-tuned"]
     hours = 6 * 1e9 * 36e6 / (0.5 * 312e12) / 3600  # of one GPU
     assert "at the stated share of the GPU's peak" in told

@@ -217,7 +217,7 @@ def _raw_problems(declaration: Declaration, root: Path) -> Iterator[str]:
             yield f"{place}: {path!r} lies in build/, which the steps write; keep raw files outside"
         elif not inside.exists():
             page = homepage(declaration, place)
-            had = f"; it is had from {page}" if page else ""
+            had = f"; see {page}" if page else ""
             yield f"{place}: there is no {path!r} (looked in {root.resolve()}){had}"
 
 

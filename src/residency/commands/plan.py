@@ -133,7 +133,7 @@ def to_bring(declaration: Declaration) -> None:
         print("to bring, before anything is built")
     for place, path in absent:
         page = homepage(declaration, place)
-        print(f"  {path} ({place})" + (f": had from {page}" if page else ""))
+        print(f"  {path} ({place})" + (f": see {page}" if page else ""))
     if absent:
         print()
 

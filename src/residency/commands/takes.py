@@ -331,11 +331,14 @@ def told(reckoned: Mapping[str, Takes], restored: set[str], rates: Rates) -> Non
             source = each.seconds.source.partition(",")[0]
             by_source[source] = by_source.get(source, 0) + each.seconds.value
     parts = [f"{time_told(value)} {source}" for source, value in by_source.items()]
-    print(f"  time       {time_told(sum(by_source.values()))}: {'; '.join(parts) or 'no record'}")
+    if parts:
+        print(f"  time       {time_told(sum(by_source.values()))}: {'; '.join(parts)}")
     if unknown := [name for name, each in counted.items() if not each.seconds]:
         print(f"  not known  the time of {some(unknown)}: no run by snakemake recorded it")
     tokens = sum(each.tokens.value for each in counted.values() if each.tokens)
-    print(f"  tokens     {tokens:,.0f} to be trained on")
+    unpacked = [name for name in counted if name.startswith("train-") and not counted[name].tokens]
+    later = f", and those of {some(unpacked)}: known once packed" if unpacked else ""
+    print(f"  tokens     {tokens:,.0f} to be trained on{later}")
     hours = sum(each.gpu_hours or 0 for each in counted.values())
     print(f"  GPU-hours  {f'{hours:.3g} on {rates.gpus}' if rates.gpus else '0: there is no GPU'}")
     size = sum(each.bytes.value for each in counted.values() if each.bytes)
