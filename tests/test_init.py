@@ -56,7 +56,8 @@ def test_make_knows_how_to_build_it_and_nothing_of_tests_it_does_not_have(new: P
 
     assert "snakemake --cores all eval" in said("eval")
     assert "python -m residency.graph" in said("generate")
-    assert "No rule to make target 'lint'" in said("lint")
+    for target in ("lint", "test", "test-all", "test-cluster", "test-recipes"):
+        assert f"No rule to make target '{target}'" in said(target)
     readme = (new / "README.md").read_text()
     assert readme.startswith("# drakes\n")
 

@@ -10,6 +10,7 @@ what it was built with is versioned with it, and changes where you say so.
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 FILES = [
@@ -24,8 +25,8 @@ FILES = [
     ".dvcignore",
 ]
 FOLDERS = ["src/residency", "rules", "profiles", "docs", "recipes"]
-OURS = {"default", "lint", "test", "test-all", "format"}
-"""Targets of the Makefile that are about residency's own tests."""
+OURS = {"default", "lint", "format", "test"}
+"""Targets of the Makefile that are about residency's own tests; test-all and the like as well."""
 
 PARTIAL = ".residency-init"
 MOST_BYTES = 20_000_000  # of raw files; the default's are 160 kB
@@ -188,14 +189,17 @@ def _copy(path: Path, to: Path) -> None:
 
 
 def without(makefile: str, targets: set[str]) -> str:
-    """A Makefile without the rules of these targets; rules are parted by empty lines."""
+    """A Makefile without the rules of these targets, with a suffix or none.
+
+    Rules are parted by empty lines.
+    """
     rules = []
     for rule in makefile.split("\n\n"):
-        head = rule.partition(":")
+        head = re.sub("^#.*\n", "", rule, flags=re.M).partition(":")
         if head[0] == ".PHONY":
-            kept = [name for name in head[2].split() if name not in targets]
+            kept = [name for name in head[2].split() if name.partition("-")[0] not in targets]
             rules.append(f".PHONY: {' '.join(kept)}")
-        elif head[0] not in targets:
+        elif head[0].partition("-")[0] not in targets:
             rules.append(rule)
     rules[0] = rules[0].replace(rules[0].partition("\n")[0], "# `make eval` builds everything.")
     return "\n\n".join(rules)
