@@ -577,8 +577,10 @@ def test_a_budget_holds_over_several_calls_and_charges_a_request_once(tmp_path: 
         assert budget.spent_tokens > spent
 
 
+# Ctrl-C is ignored where the tests run in a shell's background.
 CHILD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from test_endpoint import request
 from residency.answers import Budget, ask
