@@ -48,8 +48,11 @@ def test_a_part_that_was_done_is_not_done_again_unless_its_inputs_changed(
 
 
 def test_nothing_is_shared_that_dvc_has_kept(mine: Project, work: Path) -> None:
+    part = work / "shares/ingest-everyday/2/read/0"
+    part.mkdir(parents=True)
+    (part / "identity").write_text("of other inputs")
     mine.run("python", "-m", "residency.share", "ingest-everyday", "read", "0", "2")
-    assert not (work / "shares").exists()
+    assert not part.exists()
 
 
 def test_only_ingest_and_clean_of_more_than_a_share_are_shared(mine: Project) -> None:

@@ -59,9 +59,11 @@ def main() -> None:
         identity, kept = freshness.identity(name)
         out = folder(name, of) / phase / str(part)
         known = out / "identity"
-        if kept or (known.is_file() and known.read_text() == identity):
+        if known.is_file() and known.read_text() == identity:
             return
-        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(out, ignore_errors=True)  # of other inputs: it must not be found
+        if kept:
+            return
         prepare_cpu()
         with building(out) as partial:
             _share(stage, declared, phase, range(part, sys.maxsize, of), partial)
