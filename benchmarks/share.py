@@ -26,7 +26,7 @@ import orjson
 from residency.clean import Corpus, share
 from residency.files import building
 corpus, folder, phase, part, of, out = sys.argv[1:]
-mine = range(int(part), sys.maxsize, int(of)).__contains__
+mine = lambda number: number % int(of) == int(part)
 with building(Path(out)) as partial:
     share(Corpus.model_validate(orjson.loads(corpus)), [Path(folder)], [], phase, mine, partial)
 """

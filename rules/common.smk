@@ -1,6 +1,6 @@
 """What every rule is made of: needs(stage), build(stage), growing(amount), one_of(step).
 
-shares(stage) and shares_of(stage): what jobs of their own did of it beforehand.
+Of a stage that jobs share: shares(stage), shares_of(stage), build_shared(stage).
 """
 
 
@@ -25,35 +25,44 @@ def build(stage):
     return f"RESIDENCY_THREADS={{threads}} {HOW}{repro} > {{log}} 2>&1"
 
 
+def build_shared(stage):
+    """The same where jobs of their own may have done parts of it, which lie in params.shares."""
+    return (
+        "RESIDENCY_SHARES={params.shares:q} " + build(stage) + " && rm -rf {params.shares.parent:q}"
+    )
+
+
+def parts(stage):
+    """How many jobs share a stage."""
+    return share.parts(STAGES[stage], STAGES.values(), SHARE)
+
+
 def shares_of(stage):
     """Where the parts of a stage lie that jobs of their own did."""
-    return lambda wildcards: share.folder(*parts_of(stage.format(**wildcards)))
 
+    def folder(wildcards):
+        name = stage.format(**wildcards)
+        return share.folder(name, parts(name))
 
-def parts_of(stage):
-    """A stage, and the number of jobs that share it."""
-    size = SHARE and share.parts(STAGES[stage], STAGES.values(), SHARE)
-    return stage, size or 1
+    return folder
 
 
 def shares(stage):
     """What says that all parts of a stage are done, where jobs share it."""
 
     def inputs(wildcards):
-        phase = share.phases(STAGES[stage.format(**wildcards)], DECLARATION)[-1]
-        return each_share(*parts_of(stage.format(**wildcards)), phase)
+        name = stage.format(**wildcards)
+        return each_share(name, parts(name), share.phases(STAGES[name], DECLARATION)[-1])
 
     return inputs
 
 
 def earlier_shares(wildcards):
     """What a part needs: all that its stage reads, and the phase before, whole."""
-    phases = share.phases(STAGES[wildcards.stage], DECLARATION)
-    before = phases[: phases.index(wildcards.phase)][-1:]
-    done = [
-        path for each in before for path in each_share(wildcards.stage, int(wildcards.of), each)
-    ]
-    return [*needs(wildcards.stage)({}), *done]
+    stage, phases = wildcards.stage, share.phases(STAGES[wildcards.stage], DECLARATION)
+    position = phases.index(wildcards.phase)
+    done = each_share(stage, int(wildcards.of), phases[position - 1]) if position else []
+    return [*needs(stage)({}), *done]
 
 
 def each_share(stage, of, phase):

@@ -22,9 +22,7 @@ rule ingest:
     params:
         shares=shares_of("ingest-{source}"),
     shell:
-        "RESIDENCY_SHARES={params.shares:q} "
-        + build("ingest-{wildcards.source}")
-        + " && rm -rf {params.shares.parent:q}"
+        build_shared("ingest-{wildcards.source}")
 
 
 rule clean:
@@ -45,9 +43,7 @@ rule clean:
     params:
         shares=shares_of("clean-{corpus}"),
     shell:
-        "RESIDENCY_SHARES={params.shares:q} "
-        + build("clean-{wildcards.corpus}")
-        + " && rm -rf {params.shares.parent:q}"
+        build_shared("clean-{wildcards.corpus}")
 
 
 rule share:

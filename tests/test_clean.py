@@ -272,7 +272,7 @@ def test_the_artifact_does_not_depend_on_the_cores_nor_on_jobs_that_share_it(
     for phase in phases(section):
         for part in range(3):
             with building(shares / phase / str(part)) as out:
-                share(section, [source], [], phase, range(part, 99, 3).__contains__, out)
+                share(section, [source], [], phase, lambda n, part=part: n % 3 == part, out)
     monkeypatch.setattr(module, "_sift", None)
     monkeypatch.setattr(module, "_count_furniture", None)
     cleaned(section, [source], [], tmp_path / "shared")

@@ -114,8 +114,8 @@ def clean(corpus: Corpus, documents: list[Path], exams: list[Path], out: Path) -
     work = out / "work"
     work.mkdir()
     exams_known = _known(corpus, exams)
-    shards = _shards(documents, work)
-    _prepare(corpus, exams_known, shards)
+    shards = list(_shards(documents, work))
+    _sift_all(corpus, exams_known, shards, [each for each in shards if not each.done("sift")])
     repaired = sum(read_json(shard.file("repaired")) for shard in shards)
     near = _near_duplicates(corpus, shards)
     kept, rejected = _settle(corpus, exams_known, shards, near, out)
@@ -141,11 +141,12 @@ def share(
     out: Path,
 ) -> None:
     """Do a phase for the shards whose numbers are `mine`; clean finds it by parallel.shared."""
-    shards = _shards(documents, out)
+    shards = list(_shards(documents, out))
+    ours = [shard for shard in shards if mine(shard.number)]
     if phase == "sift":
-        _prepare(corpus, _known(corpus, exams), shards, mine)
+        _sift_all(corpus, _known(corpus, exams), shards, ours)
     else:
-        _count_all(corpus, [shard for shard in shards if mine(shard.number)])
+        _count_all(corpus, ours)
 
 
 def normalised(paragraph: str) -> str:
@@ -195,13 +196,10 @@ def _known(corpus: Corpus, exams: Sequence[Path]) -> Index:
     return index(asked, corpus.decontaminate)
 
 
-def _shards(documents: Sequence[Path], work: Path) -> list[_Shard]:
-    return list(_cut([folder / "documents.jsonl" for folder in documents], work))
-
-
-def _cut(paths: Sequence[Path], work: Path) -> Iterator[_Shard]:
+def _shards(documents: Sequence[Path], work: Path) -> Iterator[_Shard]:
     number = 0
-    for path in paths:
+    for folder in documents:
+        path = folder / "documents.jsonl"
         size, begin = path.stat().st_size, 0
         with path.open("rb") as file:
             while begin < size:
@@ -279,14 +277,11 @@ def _digests(texts: Sequence[str]) -> NDArray[np.uint64]:
     return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
-def _prepare(
-    corpus: Corpus,
-    exams: Index,
-    shards: Sequence[_Shard],
-    mine: Callable[[int], bool] = lambda _number: True,
+def _sift_all(
+    corpus: Corpus, exams: Index, shards: Sequence[_Shard], left: Sequence[_Shard]
 ) -> None:
-    """Sift the shards that are `mine` and were not sifted beforehand."""
-    if left := [shard for shard in shards if mine(shard.number) and not shard.done("sift")]:
+    """Sift those `left` of all shards."""
+    if left:
         furniture = _furniture(corpus, shards)
         for _ in parallel.each(partial(_sift, corpus, exams, furniture), left):
             pass

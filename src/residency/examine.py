@@ -45,8 +45,8 @@ from residency.splits import (
     SplitOfficialInPart,
     SplitWhole,
     deal,
+    is_kept,
 )
-from residency.splits import kept as is_kept
 
 
 class Reader(NamedTuple):

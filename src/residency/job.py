@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sys
 from typing import IO, Any
 
@@ -36,7 +35,10 @@ def main() -> None:
 
 
 def alone(what: str) -> None:
-    """Wait until no other job does this, for as long as this process and what it becomes live."""
+    """Wait until no other job does this, for as long as this process and what it becomes live.
+
+    A Complaint of either is noted under that name.
+    """
     for folder in (STATE / "jobs", COMPLAINTS):
         folder.mkdir(parents=True, exist_ok=True)
     os.environ["RESIDENCY_COMPLAINT"] = str((COMPLAINTS / what).absolute())
@@ -52,8 +54,9 @@ def heed_complaints() -> None:
     """In Snakemake's main process: try no job again whose step left a Complaint."""
     from snakemake.jobs import Job
 
-    shutil.rmtree(COMPLAINTS, ignore_errors=True)
     COMPLAINTS.mkdir(parents=True, exist_ok=True)
+    for note in COMPLAINTS.iterdir():
+        note.unlink(missing_ok=True)
     times = Job.restart_times.fget
 
     def restart_times(self: Any) -> int:

@@ -15,7 +15,7 @@ import importlib
 import inspect
 import shutil
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from residency.step import complaints, prepare_cpu
 
 
 def parts(stage: Stage, among: Iterable[Stage], size: int) -> int:
-    """How many jobs share a stage when each is to have `size` bytes of raw files; 1: none do.
+    """How many jobs share a stage when each is to have `size` bytes of raw files; 0: all of them.
 
-    What a URL gives has no size before it is there, and counts as nothing.
+    1 where none do. What a URL gives has no size before it is there, and counts as nothing.
     """
-    if stage.step not in ("ingest", "clean"):
+    if not size or stage.step not in ("ingest", "clean"):
         return 1
     read = [stage, *graph.needed(stage, among)]
     found = sum(_bytes(path) for each in read if each.step == "ingest" for path in each.raw)
@@ -65,23 +65,19 @@ def main() -> None:
         if kept:
             return
         prepare_cpu()
+        share = _step(stage).share
+        inputs: dict[str, Any] = dict(stage.inputs)
+        if "name" in inspect.signature(share).parameters:
+            inputs["name"] = stage.out.name
         with building(out) as partial:
-            _share(stage, declared, phase, range(part, sys.maxsize, of), partial)
+            share(
+                _section(stage, declared),
+                **inputs,
+                phase=phase,
+                mine=lambda number: number % of == part,
+                out=partial,
+            )
         write_file(known, identity)
-
-
-def _share(
-    stage: Stage,
-    declared: declaration.Declaration,
-    phase: str,
-    mine: Collection[int],
-    out: Path,
-) -> None:
-    share = _step(stage).share
-    inputs: dict[str, Any] = dict(stage.inputs)
-    if "name" in inspect.signature(share).parameters:
-        inputs["name"] = stage.out.name
-    share(_section(stage, declared), **inputs, phase=phase, mine=mine.__contains__, out=out)
 
 
 def _step(stage: Stage) -> Any:

@@ -118,7 +118,7 @@ def deal(questions: Sequence[Question], ratio: SplitByRatio) -> list[str]:
     return [_drawn(keys[first], ratio) for first in bound(questions)]
 
 
-def kept(group: str, part: SplitOfficialInPart) -> bool:
+def is_kept(group: str, part: SplitOfficialInPart) -> bool:
     """Whether a group of the published test split is drawn."""
     return _draw(f"{part.seed} {group}") < part.official_test
 
