@@ -4,9 +4,11 @@ PYTHON ?= python3
 READY := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: default eval lint test test-all test-cluster test-kubernetes test-recipes format generate
+.PHONY: default environment eval lint test test-all test-cluster test-kubernetes test-recipes format generate
 
 default: lint test
+
+environment: $(READY)
 
 eval: $(READY)
 	@snakemake --cores all eval

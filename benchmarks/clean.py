@@ -5,7 +5,7 @@
 FOLDER takes the grown texts (benchmarks/grow.py), which are made when they are not there;
 PEER_PYTHON is the Python of an environment with datatrove (benchmarks/clean_datatrove.py says with
 what) and text-dedup 0.4.0 with datasets. 100 MB of English for all, 20 MB of Chinese and each
---large size for ours alone. Every rule has its published threshold (benchmarks/published.yaml); two
+--large size for ours alone. Every rule has its published threshold (docs/thresholds.yaml); two
 processes each. CPU seconds are user and system time of all processes, read once a second, since
 other work may run on the machine; memory is the sum of their proportional set sizes, so shared
 pages count once.
@@ -75,7 +75,7 @@ def _children(tree: psutil.Process) -> list[psutil.Process]:
 
 def corpus(**other: Any) -> str:
     """A corpus with all published rules, as JSON."""
-    rules = YAML(typ="safe").load(HERE / "published.yaml")
+    rules = YAML(typ="safe").load(HERE.parent / "docs/thresholds.yaml")
     bounds = {"min_words": 1, "max_words": 1_000_000, "max_repetition": 1.0}
     default = YAML(typ="safe").load(HERE.parent / "params.yaml")["corpora"]["textbook"]
     exams = {**default["decontaminate"], "exams": []}

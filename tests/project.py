@@ -25,7 +25,7 @@ from residency.card import write_card
 from residency.files import building, write_json, write_rows
 
 REPOSITORY = Path(__file__).parents[1]
-PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")
+PUBLISHED = YAML(typ="safe").load(REPOSITORY / "docs/thresholds.yaml")
 PRIMER = ["01-anatomy.md", "02-nerves-and-juices.txt", "06-tests.html"]
 EVERYDAY = "everyday/03-bicycle.md"
 

@@ -27,7 +27,7 @@ KNOWN = {"ngram": 3, "stem": 0.5, "options": 0.6, "same": 0.7, "stretch": 30}
 FILTER = {"min_words": 3, "max_words": 12, "max_repetition": 0.3}
 
 
-PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")
+PUBLISHED = YAML(typ="safe").load(REPOSITORY / "docs/thresholds.yaml")
 NEAR = {"ngram": 3, "jaccard": 0.7, "bands": 30, "rows": 3, "seed": 0}
 
 

@@ -14,7 +14,7 @@ from residency import quality
 from residency.quality import C4, FineWeb, Gopher, Problem, Repetition
 from residency.tokens import Cutter, tokens
 
-PUBLISHED = YAML(typ="safe").load(REPOSITORY / "benchmarks/published.yaml")["quality"]
+PUBLISHED = YAML(typ="safe").load(REPOSITORY / "docs/thresholds.yaml")["quality"]
 PROSE = [
     "The heart is a muscle that pumps blood with each beat",
     "It lies between the lungs and is about as large as a fist",

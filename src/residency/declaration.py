@@ -601,8 +601,9 @@ def _type(field: dict[str, Any]) -> str:
         inner = next(iter(field.get("patternProperties", {}).values()), None)
         inner = inner or field["additionalProperties"]
         return f"name: {_type(inner)}"
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {field[key]:g}" for key, sign in bounds.items() if key in field]
+    least = "exclusiveMinimum" if "exclusiveMinimum" in field else "minimum"
+    bounds = {least: "≥" if least == "minimum" else ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {field[key]:,}" for key, sign in bounds.items() if key in field]
     return " ".join([str(field["type"]), *limits])
 
 

@@ -426,7 +426,7 @@ def check(declaration: Declaration) -> None:
 def main() -> None:
     """Write dvc.yaml from params.yaml."""
     with complaints():
-        write_file(Path("dvc.yaml"), text(declared.load(PARAMS)))
+        write_file(Path("dvc.yaml"), text(declared.load(PARAMS, raw=False)))
         print("wrote dvc.yaml", file=sys.stderr)
 
 
