@@ -2,9 +2,8 @@
 
     residency init drakes && cd drakes && make eval
 
-Then put your own texts and exams under data/raw, name them in params.yaml, and write the graph
-anew: python -m residency.graph. A project holds the code that builds it (src/residency, rules):
-what it was built with is versioned with it, and changes where you say so.
+Then docs/start.md leads to your own book, exam and base model. A project holds the code that builds
+it (src/residency, rules): what it was built with is versioned with it, and changes where you say so.
 """
 
 from __future__ import annotations
@@ -50,9 +49,9 @@ residency check    would anything stop a build?
 residency plan     what would run, and why
 ```
 
-It begins as the embedded default, a primer on an invented animal. Put your own texts and exams
-under data/raw, name them in params.yaml ([docs/declaration.md](docs/declaration.md) explains every
-key), and write the graph anew: `python -m residency.graph`.
+It begins as the embedded default, a primer on an invented animal. From there to your own book, exam
+and base model: [docs/start.md](docs/start.md). Commit what you declare and dvc.lock
+(`git add . && git commit`): experiments and comparisons start from commits.
 """
 
 
