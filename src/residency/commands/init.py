@@ -2,8 +2,9 @@
 
     residency init drakes && cd drakes && make eval
 
-Then docs/start.md leads to your own book, exam and base model. A project holds the code that builds
-it (src/residency, rules): what it was built with is versioned with it, and changes where you say so.
+Then docs/start.md leads to your own book, exam and base model. A project holds the code that
+builds it (src/residency, rules): what it was built with is versioned with it, and changes where you
+say so.
 """
 
 from __future__ import annotations
