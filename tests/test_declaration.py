@@ -355,7 +355,7 @@ def test_a_gate_that_would_find_nothing_to_measure_is_refused(
         ),
         (
             setting("exams.rounds.adapter", {"kind": "mediq"}),
-            ["evaluations.ward.exam: 'rounds' has questions of kind progressive", "judgement"],
+            ["evaluations.ward.exam: 'rounds' has only questions of kind progressive", "judgement"],
         ),
         (
             setting("exams.boards.split", {"offical": True}),
@@ -371,6 +371,30 @@ def test_a_mistake_is_named_with_its_cure(place: Path, edit: Edit, words: list[s
     said = complaint(place, edit)
     for word in words:
         assert word in said
+
+
+VOC = {
+    "kind": "voc",
+    "version": 1,
+    "argument_tokens": 64,
+    "check_tokens": 64,
+    "system": None,
+    "template": True,
+    "few_shot": None,
+    "precision": "float32",
+    "budget": None,
+}
+
+
+@pytest.mark.parametrize("adapter", [None, {"kind": "medqa"}, {"kind": "medmcqa", "cop": "one"}])
+def test_an_exam_that_may_have_questions_of_the_protocol_is_not_refused(
+    place: Path, adapter: dict[str, str] | None
+) -> None:
+    params = YAML(typ="safe").load(place)
+    params["evaluations"]["ward"]["protocol"] = VOC
+    params["exams"]["rounds"]["adapter"] = adapter or params["exams"]["rounds"]["adapter"]
+    YAML().dump(params, place)
+    assert declaration.load(place).at("evaluations.ward.protocol.kind") == "voc"
 
 
 def test_a_source_by_url_is_no_path_to_look_for(place: Path) -> None:

@@ -72,6 +72,14 @@ def test_the_system_turn_says_what_is_declared(tokenizer: Any) -> None:
     assert prompt(tokenizer, "Which?", None) != own
 
 
+def test_a_system_turn_may_say_anything(tokenizer: Any) -> None:
+    system = "You sit the RESIDENCY entrance exam. It is ANSWERED by letter."
+    turns = [{"role": "system", "content": system}, {"role": "user", "content": "RESIDENCY?"}]
+    own = tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+    assert prompt(tokenizer, "RESIDENCY?", system) == own
+    check_template(tokenizer, system)
+
+
 def test_a_template_that_takes_no_system_turn_is_named(tokenizer: Any) -> None:
     refusing = copy.deepcopy(tokenizer)
     refusing.chat_template = "{{ raise_exception('system role not supported') }}"

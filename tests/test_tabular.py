@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -231,6 +232,12 @@ def test_delimiter_encoding_and_a_missing_header_are_declared(tmp_path: Path) ->
         examined(tmp_path / "out", exam(path, tabular(CSV, fields)))
 
 
+@pytest.mark.parametrize("encoding", ["hex", "rot13", "base64", "zlib", "utf-9"])
+def test_an_encoding_that_is_not_of_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(ValueError, match="expected a text encoding"):
+        exam(tmp_path / "exam.csv", tabular({**CSV, "encoding": encoding}, {}))
+
+
 def test_an_unclosed_quote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "exam.csv").write_text('stem,options,answer\n"Which?,x,A\n')
     with pytest.raises(Complaint, match=r"exam\.csv:2: a quote is opened here"):
@@ -269,6 +276,47 @@ def test_words_for_missing_cells_are_declared(tmp_path: Path) -> None:
     found = sat(tmp_path, rows, {"explanation": "why"}, missing=["nan", "N/A"])
     assert [each.explanation for each in found.questions] == [""]
     assert found.counts["rejected"] == {"no answer": 1}
+
+
+def test_a_spreadsheets_number_too_large_to_be_exact_is_text(tmp_path: Path) -> None:
+    cells = {"stem": "Which?", "a": "x", "b": "y", "answer": 1e20}
+    path = spreadsheet(tmp_path / "exam.xlsx", [list(cells), [*cells.values()], ["?", 3, 4, "A"]])
+    adapter = tabular({"kind": "xlsx", "sheet": None, "header": True}, {"options": ["a", "b"]})
+    found = examined(tmp_path / "out", exam(path, adapter))
+    assert [each.options for each in found.questions] == [("3", "4")]
+    assert found.rejected[0]["item"]["answer"] == "100000000000000000000"
+
+
+def spreadsheet(path: Path, rows: list[list[str | float]]) -> Path:
+    office = "http://schemas.openxmlformats.org"
+    main = f'xmlns="{office}/spreadsheetml/2006/main"'
+    links = f"{office}/officeDocument/2006/relationships"
+    cells = "".join(
+        "<row>"
+        + "".join(
+            f'<c t="inlineStr"><is><t>{each}</t></is></c>'
+            if isinstance(each, str)
+            else f"<c><v>{each}</v></c>"
+            for each in row
+        )
+        + "</row>"
+        for row in rows
+    )
+    pointing = f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="r1"'
+    parts = {
+        "_rels/.rels": f'{pointing} Type="{links}/officeDocument" Target="xl/workbook.xml"/>'
+        "</Relationships>",
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{links}"><sheets>'
+        '<sheet name="one" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'{pointing} Type="{links}/worksheet" '
+        'Target="worksheets/one.xml"/>'
+        "</Relationships>",
+        "xl/worksheets/one.xml": f"<worksheet {main}><sheetData>{cells}</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w") as book:
+        for name, text in parts.items():
+            book.writestr(name, text)
+    return path
 
 
 def test_what_is_no_spreadsheet_is_refused(tmp_path: Path) -> None:

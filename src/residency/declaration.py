@@ -366,15 +366,15 @@ def _empty_splits(declaration: Declaration) -> Iterator[str]:
 
 
 def _unasked(declaration: Declaration) -> Iterator[str]:
-    """Exams with questions that their protocol cannot ask, and examples that cannot be shown."""
+    """Exams of which the protocol can ask no question, and examples that cannot be shown."""
     for name, evaluation in declaration.evaluations.items():
         exam, protocol = declaration.exams.get(evaluation.exam), evaluation.protocol
         asks = PROTOCOLS[protocol.kind].ASKS
-        others = [kind for kind in kinds(exam.adapter) if kind not in asks] if exam else []
-        if others:
+        if exam and not set(asks) & set(given := kinds(exam.adapter)):
             yield (
-                f"evaluations.{name}.exam: {evaluation.exam!r} has questions of kind {others[0]}, "
-                f"which {protocol.kind} cannot ask; expected one of {', '.join(asks)} only"
+                f"evaluations.{name}.exam: {evaluation.exam!r} has only questions of kind "
+                f"{' or '.join(given)}, which {protocol.kind} cannot ask; expected "
+                f"{' or '.join(asks)}: evaluate it by another protocol, or another exam"
             )
         if protocol.few_shot is None:
             continue

@@ -121,7 +121,7 @@ def asked_of(protocol: Protocol, exam: Path) -> list[Question]:
         raise Complaint(
             f"{exam}: {len(others)} of {len(asked)} questions are of another kind, first "
             f"{others[0].id!r} ({others[0].kind}); {protocol.kind} asks {', '.join(kinds)}: "
-            "evaluate another exam"
+            "evaluate it by another protocol, or another exam"
         )
     for question in asked:
         several = (question.form or question.kind) == "multiple"

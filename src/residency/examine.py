@@ -118,6 +118,8 @@ class Exam(Section):
 def kinds(adapter: Adapter) -> tuple[Kind, ...]:
     """The kinds of question that an adapter can give."""
     match adapter:
+        case medmcqa.MedMCQA():
+            return ("single",)
         case mediq.MediQ():
             return ("progressive",)
         case ecnqa.EcnQA():

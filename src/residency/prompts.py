@@ -20,8 +20,9 @@ from jinja2 import TemplateError
 from residency.records import Question
 from residency.section import Complaint
 
-SLOT = "RESIDENCY"
-TOLD = "ANSWERED"
+SLOT = "\ue000question\ue001"
+TOLD = "\ue000answer\ue001"
+"""Where texts go in a chat template; in Unicode's private use, so that no system turn says them."""
 NOTHING = "None."
 """What is said where no proposition is true."""
 ASKED = ("single", "multiple", "judgement")

@@ -171,9 +171,9 @@ def xlsx_rows(path: Path, sheet: str | None, header: bool) -> Table:
 
 
 def _cell(value: Any) -> Any:
-    """A cell as JSON could hold it; a spreadsheet stores 2 as 2.0."""
+    """A cell as JSON could hold it; a spreadsheet stores 2 as 2.0, and inexactly from 2^53 on."""
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return int(value) if abs(value) < 2**53 else str(int(value))
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     return str(value) if isinstance(value, timedelta) else value

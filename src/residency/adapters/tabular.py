@@ -32,6 +32,7 @@ from residency.section import Complaint, Section, known_kind, nearest, told_by_k
 
 def _codec(name: str) -> str:
     try:
+        "".encode(name)  # which hex and the like refuse
         return codecs.lookup(name).name
     except LookupError:
         raise ValueError("expected a text encoding such as utf-8, utf-16, gb18030") from None
