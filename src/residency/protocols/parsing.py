@@ -1,14 +1,17 @@
 """parsing: a written text becomes an answer, or none.
 
 Version 1, the first rule that finds something; letters are those of the options that there are:
-1. after the last "Answer:" (also Réponse, Respuesta, Antwort, 答案), else the last "answer is":
-   the rules 2 to 4
+1. after the last "Answer:" (also Réponse, Respuesta, Antwort, 答案, 故选, \\boxed), else the last
+   "answer is": the rules 2 to 4
 2. where the text begins with letters, set off from what follows: "B", "(B)", "B. aorta", "A; C",
-   "B because"
-3. where the text begins with an option's text, as a word of its own: that option, the longest
-4. options' texts anywhere, those inside a longer one that is there too left out
-Of a question with one right answer a rule that finds several finds nothing. Case, white space and
-Markdown's emphasis do not count; a line's end sets letters off.
+   "A, B, and C", "B because", "A, C only"; of several answers also "ACD", behind rule 1 or alone
+3. where the text begins with an option's text, as a word of its own: that option, the longest;
+   of several answers all that it is joined to: "aorta; vein", "aorta, vein and heart"
+4. options' texts anywhere, those inside a longer one that is there too, or behind "not", left out
+Of a question with one right answer a rule that finds several finds nothing. Letters are read as a
+whole or the text has no answer: not where more follow ("A, also C", "A or C"), or "is wrong", nor
+two of one right. Case, white space and Markdown's emphasis do not count; a line's end sets letters
+off.
 
 Where texts are answered, a letter that is an option's whole text (blood groups) stands for that
 option, unless the text that it is the letter of follows: "A. B". Such a text is set off too,
@@ -19,20 +22,56 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from string import ascii_uppercase
 
 from residency.records import Question
 
 MARKS = (
-    re.compile(r"(?:answer|réponse|respuesta|antwort)\s*[:：]|答案\s*(?:[是为]\s*[:：]?|[:：])"),
-    re.compile(r"answer\s+is\b|réponse\s+est\b|respuesta\s+es\b|antwort\s+(?:ist|lautet)\b"),
+    re.compile(
+        r"\b(?:answers?|réponses?|respuestas?|antwort(?:en)?) ?[:：\n]"
+        r"|答案 ?(?:[是为选] ?[:：]?|[:：])|(?<!不)[故应]选择? ?[:：]?(?=[ (（]?[A-Z])",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\b(?:answers?|(?:correct|right|best) (?:option|choice)s?"
+        r"|réponses?(?: (?:correct|exact)es?)?|(?:respuestas?|opci(?:ón|ones))(?: correctas?)?"
+        r"|antwort(?:en)?) (?:is|are|est|sont|es|son|ist|sind|laute[nt])\b(?: ?[:：])?"
+        r"(?! (?:not|nicht|pas)\b)",
+        re.IGNORECASE,
+    ),
 )
-SEPARATOR = r"(?:\s*[;；,，/&+、]\s*|\s+(?:and|et|und|y|和)\s+)"
+LEAD = (
+    r"(?i:(?:(?:the|both|only|la|le|les|el|las|los|die|nur|beide) )*(?:(?:options?|choices?"
+    r"|letters?|answers?|opci(?:ón|ones)|propositions?|réponses?|antwort(?:en)?) |选项 ?)?)"
+)
+SEPARATOR = (
+    r"(?:\s*[;；,，/&+、]\s*(?i:(?:and|et|und|y)\s+|[和与及]\s*)?"
+    r"|\s+(?i:and|et|und|y)\s+|\s*(?:以及|[和与及])\s*)"
+)
+OR = r"[\s(（,，;；]*(?i:(?:or|ou|oder|o)\s+|或者?\s*)"
+RIGHT = (
+    r"\s+(?i:(?:is|are|est|sont|es|son|ist|sind) (?:(?:the|la|le|les|die) )?"
+    r"(?:right|correct|true|exact|juste|vrai|richtig))"
+)
+WRONG = (
+    r"[\s.:：,，)–—-]*(?i:(?:(?:is|are|est|ist|es) )?(?:wrong|incorrect|false|faux|fausse|falsch"
+    r"|falsa)|(?:is|are|ist|sind) (?:not|nicht)\b|错|不)"
+)
+END = (  # of a clause
+    r"(?:[.。:：!！\n]|\s*[–—]|\s+-|-(?!\w)"
+    r"|\s+(?i:(?:because|since|porque|ya que|weil|denn)\b|parce qu|puisqu)|\s*因)"
+)
 SET_OFF = (
-    r"(?=$|[.。:：,，;；)\n]|\s*[-–—]"
-    r"|\s+(?:(?:because|since|porque|ya que|weil|denn)\b|parce qu|puisqu)|\s*因)"
+    rf"(?=$|[,，;；)）\]]|\s*[(（]|{END}|{RIGHT}"
+    r"|\s+(?i:only|uniquement|seulement|nur)\b|选?项(?=$|[.。,，;；]))"
 )
+LINE = r"[.。,，;；]?(?:\n|$)"  # nothing else in it
 JOINED = r"(?=\s+(?:and|or|et|ou|und|oder|y|o)\s|\s*[/和或])"
+NOT = r"(?:\b(?:not|nicht|pas|no es)\s+(?:(?:the|an?|le|la|les|der|die|das|el)\s+)?|不是)"
 _EMPHASIS = re.compile(r"(?<!\w)[*_`]+|[*_`]+(?!\w)")
+_OWN = "\ue000"
+_LATIN = r"[^\W\u3400-\u9fff]"  # Chinese sets no words apart
+_BOX = r"\$*\\boxed\s*\{(?:\\\w+\s*\{)?([^{}]*)\}+\$*"
 
 
 def parse(text: str, question: Question, of: str) -> tuple[int, ...] | None:
@@ -40,45 +79,116 @@ def parse(text: str, question: Question, of: str) -> tuple[int, ...] | None:
 
     `of`: what was to be answered, "text" or "letter".
     """
-    lines = filter(None, map(_folded, text.splitlines()))
-    folded = "\n".join(lines)
+    text = re.sub(rf"{_BOX}(?:(?:{SEPARATOR}|{OR}){_BOX})*", _unboxed, text)
+    whole = "\n".join(filter(None, map(_plain, text.splitlines())))
     several = (question.form or question.kind) in ("multiple", "propositions")
-    ends = [mark.end() for each in MARKS for mark in [*each.finditer(folded)][-1:]]
-    for said in [*(folded[end:].strip() for end in ends), folded]:
-        if found := _letters(said, question, several, of):
+    behind = [[whole[each.end() :].strip() for each in mark.finditer(whole)] for mark in MARKS]
+    marked = [said for each in behind for said in [*filter(None, each)][-1:]]
+    for said in [*marked, whole]:
+        letters = _letters(said, question, several, of, said is not whole)
+        folded = said.casefold().replace("\n", " ")
+        if found := letters or _begins(folded, question, several):
             return found
-        for rule in (_begins, _anywhere):
-            if found := rule(said.replace("\n", " "), question, several):
-                return found
+        if letters is not None:
+            return None
+        if found := _anywhere(folded, question, several):
+            return found
     return None
+
+
+def _unboxed(boxes: re.Match[str]) -> str:
+    return "\nAnswer: " + re.sub(_BOX, r"\1", boxes[0]) + "\n"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"^[-•] ", "", " ".join(_EMPHASIS.sub("", text).split()))
 
 
 def _folded(text: str) -> str:
     return " ".join(_EMPHASIS.sub("", text.casefold()).split())
 
 
-def _letters(text: str, question: Question, several: bool, of: str) -> tuple[int, ...] | None:
-    last = chr(ord("a") + len(question.options) - 1)
-    one = rf"\(?[a-{last}]\)?"
-    found = re.match(rf"({one}(?:{SEPARATOR}{one})*){SET_OFF}", text)
-    if not found or (several and re.match(r"[;；]\s*\w", text[found.end() :])):
+def _letters(
+    text: str, question: Question, several: bool, of: str, marked: bool
+) -> tuple[int, ...] | None:
+    """The options whose letters begin a text, () where they are too many or not all that it names.
+
+    `marked`: whether the text stands behind an answer mark.
+    """
+    capitals = ascii_uppercase[: len(question.options)]
+    if several and (run := _run(text, question, capitals, marked)):
+        return run
+    for letters in (capitals, capitals.lower()):
+        letter = (
+            rf"(?<!{_LATIN})[(（\[$]{{0,2}}[{letters}][)）\]$]{{0,2}}(?!{_LATIN}|['’-]{_LATIN})"
+        )
+        short = _short(text, letter, question)
+        one = letter + _OWN + "?"
+        joined = rf"(?:{SEPARATOR}|{LINE}(?={one}{LINE}))" if several else SEPARATOR
+        if found := re.match(rf"{LEAD}({one}(?:{joined}{one})*+)", short):
+            break
+    else:
         return None
-    letters = re.findall(rf"(?<![a-z])[a-{last}](?![a-z])", found[1])
-    indexes = tuple(sorted({_named(each, text, question, of) for each in letters}))
-    return indexes if several or len(indexes) == 1 else None
+    rest = short[found.end() :]
+    led = found.start(1) > 0 and not marked
+    if led and not re.match(rf"{RIGHT}|[.。!！]?$", rest):
+        return None
+    indexes = {_named(each[0], question, of) for each in re.finditer(one, found[1])}
+    if not re.match(SET_OFF, rest) and found[0][-1] not in ")）]":
+        return () if several and len(indexes) > 1 else None
+    goes_on = any(re.match(each, rest) for each in (rf"(?:{SEPARATOR}|{OR}){letter}", WRONG))
+    if not several:
+        return () if goes_on or len(indexes) > 1 else tuple(indexes)
+    clause = re.split(END, re.sub(r"[(（][^()（）]*[)）]", "", rest), maxsplit=1)[0]
+    listed = rf"{letter}(?:[.:：]|\s+[-–—]|{RIGHT})"  # one by one
+    if (
+        goes_on
+        or re.match(r"[;；]\s*\w", rest)
+        or re.search(letter, clause)
+        or _anywhere(clause.casefold(), question, True)
+        or (len(indexes) == 1 and re.search(listed, rest))
+    ):
+        return ()
+    return tuple(sorted(indexes))
 
 
-def _named(letter: str, text: str, question: Question, of: str) -> int:
-    """The option that a letter at a text's beginning stands for."""
-    place, texts = ord(letter) - ord("a"), [*map(_folded, question.options)]
-    own = rf"\(?{letter}[.。:：)]+\s*{re.escape(texts[place])}(?!\w)"
-    if of == "letter" or letter not in texts or re.match(own, text):
-        return place
+def _run(text: str, question: Question, capitals: str, marked: bool) -> tuple[int, ...] | None:
+    """The options that capitals in a row name: "ACD"."""
+    found = re.match(rf"{LEAD}([{capitals}](?: ?[{capitals}])+){SET_OFF}", text)
+    if not found or not (marked or re.fullmatch("[.。]?", text[found.end() :])):
+        return None
+    letters = found[1].replace(" ", "")
+    word = re.compile(rf"(?<!\w){letters}(?!\w)", re.IGNORECASE)
+    if [*letters] != sorted({*letters}) or any(map(word.search, question.options)):
+        return None
+    return tuple(map(capitals.index, letters))
+
+
+def _short(text: str, letter: str, question: Question) -> str:
+    """The text, an option's own text behind its letter put as _OWN."""
+    kept, end = [], 0
+    for each in re.finditer(letter + r"[\s.。:：,，(（)）–—-]*", text):
+        index = ord(each[0].strip("(（[$")[0].casefold()) - ord("a")
+        own = _folded(question.options[index])
+        after = each.end() + len(own)
+        if own and text[each.end() : after].casefold() == own:
+            after += text[after : after + 1] in [*")）"]
+            if re.match(rf"{SET_OFF}|{SEPARATOR}{letter}", text[after:]):
+                kept += [text[end : each.end()].rstrip(" \n.。:：,，(（–—-"), _OWN]
+                end = after
+    return "".join([*kept, text[end:]])
+
+
+def _named(named: str, question: Question, of: str) -> int:
+    """The option that a letter stands for, with its own text behind it or without."""
+    letter, texts = named.strip("(（[$")[0].casefold(), [*map(_folded, question.options)]
+    if of == "letter" or letter not in texts or named.endswith(_OWN):
+        return ord(letter) - ord("a")
     return texts.index(letter)
 
 
 def _begins(text: str, question: Question, several: bool) -> tuple[int, ...] | None:
-    """The options with whose texts, joined by "; ", the text begins."""
+    """The options with whose texts, joined as letters are, the text begins."""
     found: list[int] = []
     rest = text
     while True:
@@ -94,9 +204,10 @@ def _begins(text: str, question: Question, several: bool) -> tuple[int, ...] | N
         length, index = max(fits, key=lambda each: (each[0], -each[1]))
         found.append(index)
         rest = rest[length:]
-        if not (several and rest.startswith("; ")):
+        joined = re.match(SEPARATOR, rest) if several else None
+        if not joined:
             break
-        rest = rest[2:]
+        rest = rest[joined.end() :]
     return tuple(sorted(set(found))) or None
 
 
@@ -108,8 +219,9 @@ def _anywhere(text: str, question: Question, several: bool) -> tuple[int, ...] |
             after = r"(?!\w)" if option[-1].isascii() else ""
             if _lettered(option):
                 after = rf"(?:{SET_OFF}|{JOINED})"
-            for each in re.finditer(before + re.escape(option) + after, text):
-                places.append((each.start(), each.end(), index))
+            for each in re.finditer(rf"({NOT})?({before}{re.escape(option)}{after})", text):
+                if not each[1]:
+                    places.append((*each.span(2), index))
     outer = {index for start, end, index in places if not _inside(start, end, places)}
     if not outer or (len(outer) > 1 and not several):
         return None
