@@ -9,6 +9,7 @@ import pytest
 from project import Project, typed
 
 from residency.commands import check, machine
+from residency.graph import Stage
 
 
 def levels(told: str) -> dict[str, str]:
@@ -116,6 +117,18 @@ def test_too_little_disk_stops_and_too_little_memory_is_told(
     assert done.status == 1
     assert "1 kB free; at least 2.01 MB is wanted" in done.out
     assert "train-resident took 900 TB when it last ran, more than there is" in done.out
+
+
+def test_the_memory_that_the_report_took_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("benchmarks/runs/report.tsv")
+    run.parent.mkdir(parents=True)
+    run.write_text("s\tmax_rss\n3\t1.5\n")
+    report = Stage(name="report", step="report", section="", out=Path("build/report"), inputs={})
+    (finding,) = check.memory([report])
+    assert finding.said.endswith("; report took 1.5 MB when it last ran")
 
 
 def test_four_bits_without_a_gpu_stop(

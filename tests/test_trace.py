@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from project import Project, typed
+from test_declaration import SERVED
 
 from residency.commands import trace
 from residency.commands.hashes import md5s
@@ -103,6 +104,16 @@ def test_a_document_a_dropped_one_a_model_and_an_artifact_are_traced(
         assert typed(capsys, "trace", word).out.startswith("build/models/resident: models.resident")
     assert typed(capsys, "trace", "build/packs/resident").out.startswith("build/packs/resident:")
     assert "data/raw/tiny" in typed(capsys, "trace", "smollm2").out
+
+
+def test_a_served_model_is_traced_by_its_place(
+    mine: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.change("models.teacher", {"endpoint": SERVED})
+    (mine.root / "build/models/teacher").mkdir()
+    for word in "teacher", "models.teacher", "models.teacher.endpoint":
+        done = typed(capsys, "trace", word)
+        assert done.out.startswith("build/models/teacher: models.teacher.endpoint"), done.err
 
 
 @pytest.mark.usefixtures("here")

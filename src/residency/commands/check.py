@@ -336,22 +336,17 @@ def gpus(declaration: Declaration) -> Iterator[Finding]:
 
 def memory(stages: list[Stage]) -> Iterator[Finding]:
     """Memory, against the most that a recorded run took."""
-    import csv
-
     import psutil
 
     from residency.commands.machine import bytes_told
-    from residency.commands.takes import RUNS
+    from residency.commands.takes import last_run
 
     there = psutil.virtual_memory()
     most, by = 0.0, ""
     for stage in stages:
-        path = RUNS / stage.step / f"{stage.name.partition('-')[2]}.tsv"
-        if path.is_file():
-            with path.open(newline="") as file:
-                told = next(csv.DictReader(file, delimiter="\t"), {}).get("max_rss", "")
-            if told.replace(".", "", 1).isdigit() and float(told) * 1e6 > most:
-                most, by = float(told) * 1e6, stage.name
+        told = last_run(stage).get("max_rss", "")
+        if told.replace(".", "", 1).isdigit() and float(told) * 1e6 > most:
+            most, by = float(told) * 1e6, stage.name
     said = f"{bytes_told(there.available)} of {bytes_told(there.total)} free"
     if most:
         said += f"; {by} took {bytes_told(most)} when it last ran"

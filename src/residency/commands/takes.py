@@ -125,17 +125,26 @@ def _models(stage: Stage, declaration: Declaration) -> list[str]:
     return declaration.questions[stage.out.name].models if stage.step == "write" else []
 
 
+def last_run(stage: Stage) -> Mapping[str, str]:
+    """What Snakemake measured of a stage's last run; nothing where there was none."""
+    path = (RUNS / _place(stage)).with_suffix(".tsv")
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        return next(csv.DictReader(file, delimiter="\t"), {})
+
+
+def _place(stage: Stage) -> Path:
+    """Below RUNS and LOGS, without the suffix."""
+    return Path(stage.step, stage.name.partition("-")[2])
+
+
 def _recorded(stage: Stage) -> tuple[float, float]:
     """Seconds and processor seconds of a stage's last run, 0 where it was not one that computed."""
-    name = stage.name.partition("-")[2]
-    place = Path(stage.step) / name if name else Path(stage.step)
-    run, log = (RUNS / place).with_suffix(".tsv"), (LOGS / place).with_suffix(".log")
-    if not run.is_file() or not log.is_file():
+    log = (LOGS / _place(stage)).with_suffix(".log")
+    if not log.is_file() or COMPUTED not in log.read_text(encoding="utf-8", errors="replace"):
         return 0.0, 0.0
-    if COMPUTED not in log.read_text(encoding="utf-8", errors="replace"):
-        return 0.0, 0.0
-    with run.open(newline="") as file:
-        row = next(csv.DictReader(file, delimiter="\t"), {})
+    row = last_run(stage)
     return _number(row, "s"), _number(row, "cpu_time")
 
 

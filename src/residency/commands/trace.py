@@ -206,7 +206,7 @@ def _thing(x: str, stages: dict[str, Stage]) -> Subject | None:
 
 def _placed(section: str, x: str) -> bool:
     """Whether models.resident means the stage of models.resident.train, rather than of its pack."""
-    return section in (x, f"{x}.train", f"{x}.weights")
+    return section in (x, f"{x}.train", f"{x}.weights", f"{x}.endpoint")
 
 
 def _ids(declaration: Declaration) -> Iterator[str]:
