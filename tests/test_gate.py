@@ -4,6 +4,7 @@ import math
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,26 @@ def test_bits_per_byte_are_those_of_each_document_alone(tiny: Path, pack: Path) 
     for size in 1, 2, 3:
         measured = bits_per_byte(model_of(tiny), sample, device="cpu", at_a_time=size)
         assert measured == pytest.approx(expected, rel=1e-5)
+
+
+def test_flash_attention_is_told_where_the_documents_of_a_micro_batch_begin(pack: Path) -> None:
+    import torch
+
+    class Model(torch.nn.Module):
+        config = SimpleNamespace(_attn_implementation="flash_attention_2")
+
+        def forward(self, **batch: Any) -> Any:
+            given.append(batch)
+            return SimpleNamespace(logits=torch.zeros(int(batch["learned"].sum()), 400))
+
+    given: list[dict[str, Any]] = []
+    sample = sampled(pack / "held_out", 2)
+    measured = bits_per_byte(Model(), sample, device="cpu", at_a_time=2)
+    positions = np.concatenate([row[1] for row in sample.rows])
+    starts = [*np.flatnonzero(positions == 0), 2 * LENGTH]
+    assert [batch["cu_seq_lens_q"].tolist() for batch in given] == [starts]
+    learned = sum(int(row[2].sum()) for row in sample.rows)
+    assert measured == pytest.approx(learned * math.log2(400) / sample.bytes)
 
 
 def test_the_sample_is_spread_over_the_blocks_and_counts_their_bytes(pack: Path) -> None:

@@ -36,6 +36,11 @@ class Blocks:
         return int(self.tokens.shape[1])
 
 
+def takes_flat(model: Any) -> bool:
+    """FlashAttention tells documents apart in a single row, so there a micro-batch becomes one."""
+    return "flash" in str(model.config._attn_implementation)
+
+
 def collate(rows: list[tuple[Any, ...]], *, flat: bool = False) -> dict[str, Any]:
     """Rows of a part as a micro-batch in which documents do not see each other.
 

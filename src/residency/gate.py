@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from residency.blocks import Blocks, collate
+from residency.blocks import Blocks, collate, takes_flat
 from residency.section import Complaint, Section, in_order
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def bits_per_byte(
     with torch.no_grad():
         for turn in range(passes):
             rows = mine[turn * at_a_time : (turn + 1) * at_a_time]
-            batch = collate(rows or sample.rows[:1])
+            batch = collate(rows or sample.rows[:1], flat=takes_flat(model))
             batch = {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
             labels = batch.pop("labels")
             logits = model(**batch).logits.float()

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from residency import checkpoints, step
-from residency.blocks import Blocks, collate
+from residency.blocks import Blocks, collate, takes_flat
 from residency.card import quoted, table, write_card
 from residency.course import Course
 from residency.devices import (
@@ -358,7 +358,7 @@ def fit(
     log: list[dict[str, Any]] = []
     learned, calls = [0], 0
     writing: list[str] = []
-    watch = Watch(course, flat=_flat(model))
+    watch = Watch(course, flat=takes_flat(model))
 
     def loss(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
         nonlocal calls
@@ -449,7 +449,7 @@ def trial(model: Any, blocks: Blocks, precision: str, size: int, *, state_bytes:
     if model.device.type != place:
         model.to(place)
     row = blocks[0]
-    batch = collate([(row[0], row[1], row[2] * 0 + 1)] * size, flat=_flat(model))
+    batch = collate([(row[0], row[1], row[2] * 0 + 1)] * size, flat=takes_flat(model))
     batch = {
         key: value.to(place) if hasattr(value, "to") else value for key, value in batch.items()
     }
@@ -464,11 +464,6 @@ def trial(model: Any, blocks: Blocks, precision: str, size: int, *, state_bytes:
             del moments
         finally:
             model.zero_grad(set_to_none=True)
-
-
-def _flat(model: Any) -> bool:
-    """FlashAttention tells documents apart in a single row, so there a micro-batch becomes one."""
-    return "flash" in str(model.config._attn_implementation)
 
 
 def compile_layers(model: Any) -> None:
