@@ -24,7 +24,7 @@ from residency.blocks import Blocks
 from residency.files import read_json, read_rows, write_json
 from residency.graph import code
 from residency.progress import Watch
-from residency.section import Complaint
+from residency.section import Complaint, Setback
 from residency.train import Train, prepared, train
 
 EPOCHS = 4  # of three steps
@@ -254,6 +254,109 @@ def test_a_checkpoint_half_written_is_left_for_the_one_before(
     assert "checkpoint-5 was not finished; using the one before" in said
     assert "going on after step 4" in said
     assert same_files(never_stopped(FULL), tmp_path / "out")
+
+
+def test_one_process_removes_what_is_broken_when_all_have_looked(
+    parent: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = stopped_at(5, FULL, parent, packed, tmp_path / "out")
+    broken = state / "checkpoint-5"
+    cut_short(broken)
+    there: list[bool] = []
+    monkeypatch.setattr(checkpoints, "_together", lambda: there.append(broken.exists()))
+    for number in "1", "0":
+        monkeypatch.setenv("RANK", number)
+        assert checkpoints.latest(state) == state / "checkpoint-4"
+        there.append(broken.exists())
+    assert there == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        (
+            {"zero": 2, "offload": 1, "processes": 2},
+            "0",
+            r"ZeRO stage 2 \(processes: 2\), and this training, with no ZeRO \(processes: 1\), .*"
+            r"set RESIDENCY_ZERO=2, RESIDENCY_OFFLOAD=1 and as many RESIDENCY_PROCESSES, or",
+        ),
+        ({"zero": 0, "offload": 0, "processes": 1}, "2", r"set RESIDENCY_ZERO=0, or"),
+        ({"zero": 2, "offload": 0, "processes": 1}, "3", r"2 \(processes: 1\), .* stage 3 \(proc"),
+        ({"zero": 2, "offload": 0, "processes": 4}, "2", r"\(processes: 4\), .* \(processes: 1\)"),
+    ],
+    ids=["ZeRO to none", "none to ZeRO", "another stage", "other processes"],
+)
+def test_state_that_another_zero_saved_is_refused_and_left(
+    parent: Path,
+    packed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    was: dict[str, int],
+    now: str,
+    expected: str,
+) -> None:
+    state = stopped_at(2, FULL, parent, packed, tmp_path / "out")
+    last = state / "checkpoint-2"
+    write_json(last / "layout", was)
+    checkpoints.seal(last)
+    monkeypatch.setattr("residency.devices.deepspeed", lambda: True)
+    monkeypatch.setenv("RESIDENCY_ZERO", now)
+    with pytest.raises(Setback, match=rf"^{last}: was saved with .*{expected}") as told:
+        run(FULL, parent, packed, tmp_path / "out")
+    assert str(told.value).endswith(f"or remove {state} to begin anew")
+    assert checkpoints.is_whole(last)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ((0, 0, 1), (0, 0, 2), False),
+        ((0, 0, 2), (0, 0, 1), False),
+        ((2, 0, 1), (2, 1, 1), False),
+        ((2, 0, 2), (2, 0, 2), False),
+        ((2, 0, 2), (0, 0, 1), True),
+        ((0, 0, 1), (2, 0, 2), True),
+    ],
+    ids=lambda each: str(each),
+)
+def test_a_training_goes_on_with_the_same_zero_and_without_any_on_other_processes(
+    parent: Path,
+    packed: Path,
+    tmp_path: Path,
+    never_stopped: Callable[[Train], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    work: Path,
+    before: tuple[int, int, int],
+    after: tuple[int, int, int],
+    refused: bool,
+) -> None:
+    from safetensors.torch import load_file
+
+    def begun(zero: int, offload: int, processes: int) -> subprocess.Popen[str]:
+        for name, value in ("ZERO", zero), ("OFFLOAD", offload), ("PROCESSES", processes):
+            monkeypatch.setenv(f"RESIDENCY_{name}", str(value))
+        return started(FULL, parent, packed, tmp_path / "out")
+
+    if before[0] or after[0]:
+        pytest.importorskip("deepspeed", reason="the extra deepspeed is not installed")
+    monkeypatch.setenv("RESIDENCY_CHECKPOINT_MINUTES", "0")
+    child = begun(*before)
+    while not saved(work) and child.poll() is None:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGTERM)
+    said, _ = child.communicate()
+    assert child.returncode == 75, said
+    child = begun(*after)
+    said, _ = child.communicate()
+    assert ("cannot go on from it" in said) == refused, said
+    assert ("going on after step" in said) != refused
+    if not refused:
+        one, two = (
+            load_file(each / "model.safetensors")
+            for each in (never_stopped(FULL), tmp_path / "out")
+        )
+        assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
 
 
 def test_another_declaration_pack_or_parent_never_goes_on_from_this_ones_state(

@@ -1,6 +1,7 @@
 """checkpoints: a training's state on its way, so that whatever stops it costs minutes.
 
     work/<model>/<identity>/checkpoint-120/   weights, optimiser, schedule, random numbers, log
+                                  layout     ZeRO's stage and its processes, which must stay
                                   complete   written last: names every file and its size
                             kept/50/         weights after half of the steps, for the artifact
                             finished         the artifact is written; nothing here is needed
@@ -26,7 +27,17 @@ from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
-from residency.files import building, read_json, read_rows, sha256, sync, write_file, write_rows
+from residency.devices import How, rank, ranks
+from residency.files import (
+    building,
+    read_json,
+    read_rows,
+    sha256,
+    sync,
+    write_file,
+    write_json,
+    write_rows,
+)
 from residency.section import Complaint, Section, Setback
 
 MINUTES = 15.0
@@ -49,7 +60,7 @@ SHAPING = ("blocks", "checkpoints", "course", "embeddings", "gate", "lora", "tra
 
 LIBRARIES = ("accelerate", "peft", "torch", "transformers")
 
-_COMPLETE, _FINISHED, _LOG = "complete", "finished", "log.jsonl"
+_COMPLETE, _FINISHED, _LAYOUT, _LOG = "complete", "finished", "layout", "log.jsonl"
 _SAVE, _STOP = 1, 2
 
 
@@ -80,13 +91,21 @@ def identity(section: Section, inputs: Sequence[Path]) -> str:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest complete checkpoint; broken ones, which a kill left behind, are removed."""
+    """The newest complete checkpoint; broken ones, which a kill left behind, are removed.
+
+    Called in each process: when all have looked, rank 0 removes.
+    """
+    last, broken = None, []
     for checkpoint in _checkpoints(folder)[::-1]:
         if is_whole(checkpoint):
-            return checkpoint
+            last = checkpoint
+            break
+        broken.append(checkpoint)
+    _together()
+    for checkpoint in broken if rank() == 0 else []:
         print(f"{checkpoint} was not finished; using the one before", flush=True)
         shutil.rmtree(checkpoint)
-    return None
+    return last
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -105,8 +124,21 @@ def seal(checkpoint: Path) -> None:
     sync(checkpoint.parent)
 
 
-def resumed(checkpoint: Path, log: list[dict[str, float]]) -> None:
-    """Fill `log` with the rows of the steps before a checkpoint, which is about to be loaded."""
+def resumed(checkpoint: Path, log: list[dict[str, float]], how: How) -> None:
+    """Fill `log` with the rows of the steps before a checkpoint, which is about to be loaded.
+
+    Raises Setback where ZeRO's stage or, with ZeRO, the number of processes is another: Trainer
+    fails then, or leaves out the moments and the schedule without a word.
+    """
+    was, now = read_json(checkpoint / _LAYOUT), _layout(how)
+    if was["zero"] != now["zero"] or (now["zero"] and was["processes"] != now["processes"]):
+        cure = f"RESIDENCY_ZERO={was['zero']}"
+        if was["zero"]:
+            cure += f", RESIDENCY_OFFLOAD={was['offload']} and as many RESIDENCY_PROCESSES"
+        raise Setback(
+            f"{checkpoint}: was saved with {_told(was)}, and this training, with {_told(now)}, "
+            f"cannot go on from it; set {cure}, or remove {checkpoint.parent} to begin anew"
+        )
     # It would warn that tied weights are not in the checkpoint twice.
     getLogger("transformers.trainer").setLevel(ERROR)
     log[:] = read_rows(checkpoint / _LOG)
@@ -114,7 +146,11 @@ def resumed(checkpoint: Path, log: list[dict[str, float]]) -> None:
 
 
 def saving(
-    folder: Path, log: list[dict[str, float]], stopping: Callable[[], bool], writing: list[str]
+    folder: Path,
+    log: list[dict[str, float]],
+    how: How,
+    stopping: Callable[[], bool],
+    writing: list[str],
 ) -> Any:
     """A TrainerCallback that keeps the state of the training in `folder`.
 
@@ -137,11 +173,13 @@ def saving(
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             nonlocal before
+            checkpoint = folder / f"checkpoint-{state.global_step}"
             if state.is_world_process_zero:
-                write_rows(folder / f"checkpoint-{state.global_step}" / _LOG, log)
+                write_rows(checkpoint / _LOG, log)
+                write_json(checkpoint / _LAYOUT, _layout(how))
             _together()
             if state.is_world_process_zero:
-                seal(folder / f"checkpoint-{state.global_step}")
+                seal(checkpoint)
                 for old in _checkpoints(folder)[:-MOST]:
                     shutil.rmtree(old)
             writing.clear()
@@ -316,6 +354,15 @@ def _sizes(checkpoint: Path) -> dict[str, int]:
         for path in sorted(checkpoint.rglob("*"))
         if path.is_file() and path.name != _COMPLETE
     }
+
+
+def _layout(how: How) -> dict[str, int]:
+    return {"zero": how.zero, "offload": int(how.offload), "processes": ranks()}
+
+
+def _told(layout: dict[str, int]) -> str:
+    zero = f"ZeRO stage {layout['zero']}" if layout["zero"] else "no ZeRO"
+    return f"{zero} (processes: {layout['processes']})"
 
 
 def _seen(path: Path) -> str:

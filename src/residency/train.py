@@ -303,7 +303,8 @@ def fit(
     """Train the model in place; the rows of its log.
 
     `out`: a folder for the state on the way, from which it goes on where there is a checkpoint.
-    Raises SystemExit with status 75 where `stopping` said after a step that it should end there.
+    Raises SystemExit with status 75 where `stopping` said after a step that it should end there,
+    Setback where the checkpoint was saved with another ZeRO.
 
     Called in each process. Weights and moments are float32 and the forward pass autocasts, also on
     a GPU: an update of bfloat16 weights is lost where it is smaller than their 8 bits.
@@ -315,6 +316,10 @@ def fit(
     per_step = blocks_per_step(train, blocks)
     trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
     how = where(told, model.num_parameters(), trained, ranks(), free_memory())
+    log: list[dict[str, Any]] = []
+    last = checkpoints.latest(out)
+    if last is not None:
+        checkpoints.resumed(last, log, how)
     hooks = only_where_learned(model)
     at_once, checkpointing = measured(model, train, blocks, told, how)
     at_a_time, accumulate = shared_out(per_step, ranks(), at_once)
@@ -355,8 +360,7 @@ def fit(
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would copy the model per step
-    log: list[dict[str, Any]] = []
-    learned, calls = [0], 0
+    learned, calls = [int(log[-1]["tokens"]) if log else 0], 0
     writing: list[str] = []
     watch = Watch(course, flat=takes_flat(model))
 
@@ -382,12 +386,8 @@ def fit(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(checkpoints.keeping(out, train.keep, trainer))
-        last = checkpoints.latest(out)
-        if last is not None:
-            checkpoints.resumed(last, log)
-            learned[0] = int(log[-1]["tokens"])
         with checkpoints.full_disk(out, writing):
-            trainer.add_callback(checkpoints.saving(out, log, stopping, writing))
+            trainer.add_callback(checkpoints.saving(out, log, how, stopping, writing))
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
     for hook in hooks:
         hook.remove()
