@@ -117,6 +117,38 @@ def test_an_unknown_architecture_is_refused(folder: Path, out: Path) -> None:
         adopt(LocalWeights(path=str(folder)), out)
 
 
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 269060552\n"
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_what_git_lfs_has_not_brought_yet_says_how_to_bring_it(
+    folder: Path, out: Path, file: str
+) -> None:
+    (folder / file).write_text(POINTER)
+    with pytest.raises(Complaint, match=f"still pointers of git-lfs: {file}; run `git lfs pull`"):
+        adopt(LocalWeights(path=str(folder)), out)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "is no JSON: unexpected end"), ("7", "expected a JSON object, found 7")],
+)
+def test_a_configuration_that_is_no_json_object_is_refused(
+    folder: Path, out: Path, file: str, content: str, message: str
+) -> None:
+    (folder / file).write_text(content)
+    with pytest.raises(Complaint, match=f"{file}:? {message}"):
+        adopt(LocalWeights(path=str(folder)), out)
+
+
+def test_weights_cut_short_are_refused(folder: Path, out: Path) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(Complaint, match="transformers cannot load it: "):
+        adopt(LocalWeights(path=str(folder)), out)
+
+
 def test_weights_that_lack_a_tensor_are_refused(folder: Path, out: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -195,12 +195,13 @@ def _from_gguf(path: Path) -> tuple[Any, Any]:
 
 def _from_folder(folder: Path, name: str) -> tuple[Any, Any]:
     """Model and tokenizer of a folder in Hugging Face layout."""
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if not (folder / "config.json").is_file():
         raise Complaint(f"{name}: no config.json; expected a folder in Hugging Face layout")
     for file in ("config.json", "tokenizer_config.json"):
-        if (folder / file).is_file() and "auto_map" in read_json(folder / file):
+        if (folder / file).is_file() and "auto_map" in _object(folder / file, name):
             raise Complaint(
                 f"{name}: its {file} asks to run Python that comes with the model (auto_map); "
                 "remote code is off: use a model whose architecture transformers knows"
@@ -225,13 +226,38 @@ def _from_folder(folder: Path, name: str) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise Complaint(f"{name}: transformers cannot load it: {error}") from error
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
+        cure = _pointers(folder)
+        raise Complaint(f"{name}: transformers cannot load it: {error}{cure}") from error
     # Transformers would start these from random numbers and only warn.
     missing = sorted(report["missing_keys"])
     if missing:
         raise Complaint(f"{name}: its files lack {len(missing)} weights, such as {missing[0]}")
     return model, tokenizer
+
+
+def _object(path: Path, name: str) -> dict[str, Any]:
+    try:
+        told = read_json(path)
+    except ValueError as error:
+        cure = _pointers(path.parent)
+        raise Complaint(f"{name}: {path.name} is no JSON: {error}{cure}") from error
+    if not isinstance(told, dict):
+        raise Complaint(f"{name}: {path.name}: expected a JSON object, found {told!r:.40}")
+    return told
+
+
+def _pointers(folder: Path) -> str:
+    """How to bring the files that git-lfs has left pointers for; empty where there are none."""
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            if file.read(len(_POINTER)) == _POINTER:
+                found.append(path.name)
+    return f"; still pointers of git-lfs: {', '.join(found)}; run `git lfs pull`" if found else ""
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def _downloaded(weights: HubWeights) -> Path:
