@@ -99,6 +99,10 @@ def sat(folder: Path, *stems: str) -> Path:
 def cleaned(section: Corpus, sources: list[Path], exams: list[Path], out: Path) -> list[Document]:
     out.mkdir()
     clean(section, sources, exams, out)
+    texts = [each.text.strip() for source in sources for each in records.documents(source)]
+    read = sum(len(re.split(r"\n\s*\n", text)) for text in texts)
+    gone = sum(len(text.split("\n\n")) for _, text in dropped(out))
+    assert read == read_json(out / "counts.json")["kept"]["paragraphs"] + gone
     return list(records.documents(out))
 
 

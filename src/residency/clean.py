@@ -329,13 +329,6 @@ def _furniture_key(source: str, paragraph: str) -> int:
     return int.from_bytes(_digest(f"{source}\n{paragraph}")[:8])
 
 
-class _Verdicts(NamedTuple):
-    """What was found wrong with a shard's paragraphs and documents, by number."""
-
-    paragraphs: dict[int, Problem]
-    documents: dict[int, Problem]
-
-
 def _sift(corpus: Corpus, exams: Index, furniture: frozenset[int], shard: _Shard) -> None:
     """Judge all that can be judged within a document.
 
