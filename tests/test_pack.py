@@ -445,6 +445,27 @@ def test_a_share_that_is_nobody_is_refused(
         packed(pretrain({"a": 1}, **values), tiny, [folder], tmp_path / "out", other)
 
 
+@pytest.mark.parametrize("general", [None, around(0.5, 0.1)])
+def test_data_of_which_all_is_held_out_is_refused(
+    tiny: Path, tmp_path: Path, general: dict[str, Any] | None
+) -> None:
+    many, few = corpus(tmp_path / "many", MANY), corpus(tmp_path / "few", ["X", "Y"], "copy")
+    if general:
+        section, data, place = pretrain({"a": 1}, general=general), [many], r"general\.replay: 0\.1"
+    else:
+        section, data = pretrain({"a": 1, "b": 1}, held_out=0.5), [many, few]
+        place = r"data\.b: 1"
+    message = rf"pack\.{place} takes no document of the 0 of 2 .* lower what is held out"
+    with pytest.raises(Complaint, match=message):
+        packed(section, tiny, data, tmp_path / "out", few if general else None)
+
+
+def test_data_that_is_all_held_out_elsewhere_is_refused(tiny: Path, tmp_path: Path) -> None:
+    folders = [corpus(tmp_path / "a", ["X", *LINES], "e"), corpus(tmp_path / "b", ["X"], "d")]
+    with pytest.raises(Complaint, match=r"pack\.data\.b: 1 takes no document of the 0 of 1"):
+        packed(pretrain({"a": 1, "b": 1}, held_out=0.5), tiny, folders, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("general", "message"),
     [

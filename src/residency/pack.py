@@ -195,7 +195,7 @@ def pack(pack: Pack, tokenizer: Path, data: list[Path], general: Path | None, ou
         wanted = seen * pack.general.replay / (1 - pack.general.replay)
         weights[name] = wanted / max(1, _tokens(sources[name], [free[name]]))
         rounds[name] = _rounds(sources[name], free[name], weights[name])
-    _check_shares(pack, held_out, rounds)
+    _check_shares(pack, held_out, free, rounds)
 
     passes = [
         [(sources[name], each[number]) for name, each in rounds.items() if number < len(each)]
@@ -265,10 +265,12 @@ def _rounds(source: Source, chosen: Chosen, weight: float) -> list[Chosen]:
     """The documents of each pass, so that the chosen ones' tokens are seen `weight` times.
 
     Of a pass over a part, the documents come in the order of their hashes, as many as bring their
-    tokens nearest to that part.
+    tokens nearest to that part. There is no pass over nothing.
     """
     import numpy as np
 
+    if not chosen.any():
+        return []
     fraction, whole = math.modf(weight)
     rounds = [chosen] * int(whole)
     there = np.flatnonzero(chosen)
@@ -286,7 +288,12 @@ def _tokens(source: Source, rounds: list[Chosen]) -> int:
     return sum(int(source.sizes[chosen].sum()) for chosen in rounds)
 
 
-def _check_shares(pack: Pack, held_out: dict[str, Chosen], rounds: dict[str, list[Chosen]]) -> None:
+def _check_shares(
+    pack: Pack,
+    held_out: dict[str, Chosen],
+    free: dict[str, Chosen],
+    rounds: dict[str, list[Chosen]],
+) -> None:
     """Raise Complaint where what is declared to be there would be empty."""
     asked = {f"pack.held_out: {pack.held_out:g}": list(pack.data)} if pack.held_out else {}
     if pack.general is not None and pack.general.held_out:
@@ -299,11 +306,12 @@ def _check_shares(pack: Pack, held_out: dict[str, Chosen], rounds: dict[str, lis
     if pack.general is not None and pack.general.replay:
         drawn[f"pack.general.replay: {pack.general.replay:g}"] = pack.general.corpus
     for place, name in drawn.items():
-        left = int((~held_out[name]).sum())
-        if not rounds[name] and len(held_out[name]):
+        left = int(free[name].sum())
+        if not rounds[name] and len(free[name]):
+            cure = "raise it, or" if left else "give more documents, or"
             raise Complaint(
-                f"{place} takes no document of the {left} of {len(held_out[name])} that are not "
-                "held out; expected at least one: raise it, or lower what is held out"
+                f"{place} takes no document of the {left} of {len(free[name])} that are not "
+                f"held out; expected at least one: {cure} lower what is held out"
             )
 
 
