@@ -6,6 +6,7 @@ import pytest
 from project import Project
 
 from residency import declaration, graph, share
+from residency.files import read_json
 
 TARGETS = ("build/corpora/everyday", "--config", "share=3000")
 
@@ -45,6 +46,32 @@ def test_a_part_that_was_done_is_not_done_again_unless_its_inputs_changed(
     stale.change("sources.everyday.language", "en-GB")
     stale.run(*command)
     assert known.stat().st_mtime_ns > first
+
+
+KILLED_ONCE = """
+    import os
+    if not Path("killed-once").exists():
+        Path("killed-once").touch()
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_file_whose_reader_was_killed_in_a_job_is_read_by_the_stage_itself(
+    stale: Project, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = stale.root / "src/residency/ingest.py"
+    code.write_text(
+        code.read_text().replace("    raw = task.raw\n", f"{KILLED_ONCE}    raw = task.raw\n", 1)
+    )
+    stale.run("python", "-m", "residency.share", "ingest-everyday", "read", "0", "1")
+    assert (stale.root / "killed-once").exists()
+    share_of_it = work / "shares/ingest-everyday/1"
+    assert [each.name for each in (share_of_it / "read/0").iterdir()] == ["identity"]
+    monkeypatch.setenv("RESIDENCY_SHARES", str(share_of_it))
+    stale.run("dvc", "repro", "--single-item", "ingest-everyday")
+    counts = read_json(stale.root / "build/documents/everyday/counts.json")
+    assert counts["kept"]["files"] == 1
+    assert counts["rejected"] == {}
 
 
 def test_nothing_is_shared_that_dvc_has_kept(mine: Project, work: Path) -> None:

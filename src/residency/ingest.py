@@ -166,16 +166,24 @@ def phases(_source: Source) -> list[str]:
 
 
 def share(source: Source, name: str, phase: str, mine: Callable[[int], bool], out: Path) -> None:
-    """Read the files whose numbers are `mine`; ingest finds that by parallel.shared."""
+    """Read the files whose numbers are `mine`; ingest finds that by parallel.shared.
+
+    Where reading may go better another time, nothing is left: ingest tries it itself.
+    """
     del phase
     for task, result in _results(source, name, out, mine):
-        write_json(out / f"{task.number}.read", result._asdict())
+        if not _PASSING & result.lost.keys():
+            write_json(out / f"{task.number}.read", result._asdict())
+
+
+_PASSING = {"crashed", "timed out"}
+"""Reasons that another try, or another machine, may mend."""
 
 
 class _Task(NamedTuple):
     number: int
     raw: Raw
-    beforehand: Path | None  # where a job of its own has read it
+    beforehand: Path | None  # where a job of its own may have read it
 
 
 def _results(
@@ -217,7 +225,7 @@ def _judge(
         raise Complaint(f"only: every file is left out, such as {examples['left out']}")
     told = "; ".join(examples[reason] for reason, _ in bad.most_common() if reason in examples)
     counts += f", such as {told}" if told else ""
-    why = Setback if {"crashed", "timed out"} & bad.keys() else Complaint
+    why = Setback if _PASSING & bad.keys() else Complaint
     if not kept["documents"]:
         raise why(f"path: no text in {source.path} ({counts}); expected files of {KNOWN}")
     total = kept["files"] + rejected
@@ -299,7 +307,7 @@ def _unread(raw: Raw, reason: str, detail: str, form: str | None = None) -> Read
 
 def _read(source: Source, name: str, spool: Path, task: _Task) -> Read:
     """Read one raw file, in a child process, into files of JSON lines in the folder `spool`."""
-    if task.beforehand:
+    if task.beforehand and (task.beforehand / f"{task.number}.read").is_file():
         return _taken_over(task.beforehand, spool, task.number)
     raw = task.raw
     below = raw.file.removeprefix(f"{source.path.rstrip('/')}/")
