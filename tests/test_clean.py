@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from residency import clean as module
 from residency import records
 from residency.clean import Corpus, clean, normalised, phases, repetition, share
-from residency.decontaminate import index, leaks
+from residency.decontaminate import index, kept_out, leaks, questions_in
 from residency.files import building, read_json, read_rows, write_rows
 from residency.records import Document, Question
 from residency.section import Complaint
@@ -74,7 +74,7 @@ def ingested(folder: Path, *texts: str) -> Path:
     return folder
 
 
-def sat(folder: Path, *stems: str) -> Path:
+def sat(folder: Path, *stems: str, exam: str = "finals") -> Path:
     rows = (
         Question(
             id=f"q{n}",
@@ -91,7 +91,8 @@ def sat(folder: Path, *stems: str) -> Path:
         )
         for n, stem in enumerate(stems, 1)
     )
-    path = folder / "exam.jsonl"
+    path = folder / exam / "test.jsonl"
+    path.parent.mkdir()
     write_rows(path, rows)
     return path
 
@@ -187,9 +188,20 @@ def test_a_passage_of_an_exam_is_dropped_and_the_question_named(tmp_path: Path) 
     (row,) = read_rows(tmp_path / "out/rejected.jsonl")
     assert (row["reason"], row["detail"]) == (
         "in exam",
-        "q1: stem (1.00): exam “Which organ makes the white milk?”, "
+        "finals/test/q1: stem (1.00): exam “Which organ makes the white milk?”, "
         "text “which organ makes the white milk”",
     )
+
+
+def test_exams_whose_questions_have_equal_ids_are_told_apart(tmp_path: Path) -> None:
+    source = ingested(tmp_path / "a", "So which organ makes the white milk\n\nFine text to keep")
+    stems = {"us": "Where does a keeper sleep?", "taiwan": "Which organ makes the white milk?"}
+    exams = [sat(tmp_path, stem, exam=exam) for exam, stem in stems.items()]
+    cleaned(corpus(), [source], exams, tmp_path / "out")
+    (row,) = read_rows(tmp_path / "out/rejected.jsonl")
+    assert questions_in(row["detail"], "taiwan", "test") == ["q1"]
+    assert questions_in(row["detail"], "taiwan", "dev") == []
+    assert questions_in(row["detail"], "us", "test") == []
 
 
 def test_a_question_cut_in_two_paragraphs_is_dropped_too(tmp_path: Path) -> None:
@@ -345,7 +357,7 @@ def test_no_run_of_an_exam_is_left_and_cleaning_again_changes_nothing(
         folder = Path(name)
         source, exam = ingested(folder / "a", *books, "always something left"), sat(folder, *stems)
         kept = cleaned(section, [source], [exam], folder / "once")
-        known = index(records.questions(exam), section.decontaminate)
+        known = index(kept_out([exam]), section.decontaminate)
         assert not any(leaks(each.text.split("\n\n"), known) for each in kept)
         assert cleaned(section, [folder / "once"], [exam], folder / "twice") == kept
         assert dropped(folder / "twice") == []

@@ -449,9 +449,9 @@ def test_scores_along_a_training_are_drawn_from_its_parents_to_its_own(tmp_path:
     )
 
 
-def leak(question: str, document: str) -> dict[str, Any]:
+def leak(question: str, document: str, split: str = "boards/test") -> dict[str, Any]:
     """A ledger's row of a passage that held a question."""
-    detail = f"{question}: stem and options (0.97): exam “Which …?”, text “which …”"
+    detail = f"{split}/{question}: stem and options (0.97): exam “Which …?”, text “which …”"
     return {"id": document, "reason": "in exam", "detail": detail, "item": {"text": "which …"}}
 
 
@@ -462,8 +462,9 @@ def test_the_part_of_an_exam_that_no_raw_text_held_is_scored_by_itself(tmp_path:
     ledger(folder, {"documents": 3}, {}, "")
     rows = [leak("q1", "a"), leak("q5", "b"), leak("q1", "c"), leak("elsewhere", "d")]
     rows[0]["detail"] += "\n" + rows[1]["detail"].replace("q5", "q7")  # two in one passage
+    rows += [leak("q9", "e", split) for split in ("boards/dev", "rounds/test")]  # not what was sat
     write_rows(folder / "rejected.jsonl", rows)
-    write_json(folder / "counts.json", {"kept": {"documents": 3}, "rejected": {"in exam": 4}})
+    write_json(folder / "counts.json", {"kept": {"documents": 3}, "rejected": {"in exam": 6}})
     inputs["ledgers"].append(folder)
     html = (written(tmp_path, **inputs) / "report.html").read_text()
     assert "3 of its 400 questions were found in the raw text of textbook" in html

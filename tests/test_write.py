@@ -189,12 +189,13 @@ def test_a_repeated_sentence_is_asked_about_once(tmp_path: Path) -> None:
 def test_a_question_of_an_exam_is_kept_out(tmp_path: Path) -> None:
     kept, _, _ = run(tmp_path)
     copied = next(each for each in kept if each.stem == "What is watered by the Tave river?")
-    write_rows(tmp_path / "test.jsonl", [copied])
-    kept, rejected, _ = run(tmp_path, exams=[tmp_path / "test.jsonl"])
+    (tmp_path / "boards").mkdir()
+    write_rows(tmp_path / "boards/test.jsonl", [copied])
+    kept, rejected, _ = run(tmp_path, exams=[tmp_path / "boards/test.jsonl"])
     assert copied.stem not in {each.stem for each in kept}
     (row,) = [each for each in rejected if each["item"].get("stem") == copied.stem]
     assert row["reason"] == "in exam"
-    assert copied.id in row["detail"]
+    assert row["detail"].startswith(f"boards/test/{copied.id}: ")
 
 
 def test_too_few_terms_of_a_kind_are_counted(tmp_path: Path) -> None:

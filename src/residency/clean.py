@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import orjson
 from pydantic import Field, model_validator
 
-from residency import parallel, quality, records, step
-from residency.decontaminate import Decontaminate, Index, index, leaks
+from residency import parallel, quality, step
+from residency.decontaminate import Decontaminate, Index, index, kept_out, leaks
 from residency.duplicates import (
     NearDuplicates,
     band_keys,
@@ -192,8 +192,7 @@ class _Shard(NamedTuple):
 
 
 def _known(corpus: Corpus, exams: Sequence[Path]) -> Index:
-    asked = (question for path in exams for question in records.questions(path))
-    return index(asked, corpus.decontaminate)
+    return index(kept_out(exams), corpus.decontaminate)
 
 
 def _shards(documents: Sequence[Path], work: Path) -> Iterator[_Shard]:

@@ -1,6 +1,6 @@
 """Exam questions in a text or in another question: how an exam is kept out of what a model learns.
 
-    known = index(questions, section)
+    known = index(kept_out(paths), section)
     for leak in leaks(paragraphs, known): ...   # which paragraphs, whose question, both quotes
     leak = copied(question, known)              # the exam's question that this one repeats, or None
 
@@ -27,11 +27,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from residency.records import Question
+from residency.records import Question, questions
 from residency.section import Name, Section, Share
 from residency.words import CJK
 
@@ -104,7 +105,7 @@ class Decontaminate(Section):
 class Leak:
     """A question of an exam, and what of it was found where."""
 
-    question: str
+    question: str  # its id
     what: What
     score: float  # share of the question's distinctive words (or of its explanation's)
     exam: str  # the exam's words
@@ -120,10 +121,23 @@ class Leak:
         )
 
 
-def questions_in(details: str) -> list[str]:
-    """The questions that leaked, out of a ledger's details: one `Leak.detail` on each line."""
-    what = "|".join(get_args(What))
-    return re.findall(rf"^(.*?): (?:{what}) \(\d\.\d\d\): exam “", details, flags=re.MULTILINE)
+def kept_out(splits: Iterable[Path]) -> Iterator[Question]:
+    """The questions of some build/exams/<exam>/<split>.jsonl, each as <exam>/<split>/<its id>.
+
+    Ids and groups are unique only within an exam.
+    """
+    for path in splits:
+        for each in questions(path):
+            exam = path.parent.name
+            name = f"{exam}/{path.stem}/{each.id}"
+            yield replace(each, id=name, group=f"{exam}/{each.group}")
+
+
+def questions_in(details: str, exam: str, split: str) -> list[str]:
+    """The ids of an exam's questions that leaked, by a ledger's details (lines: `Leak.detail`)."""
+    name, what = re.escape(f"{exam}/{split}/"), "|".join(get_args(What))
+    leak = rf"^{name}(.*?): (?:{what}) \(\d\.\d\d\): exam “"
+    return re.findall(leak, details, flags=re.MULTILINE)
 
 
 class Words(NamedTuple):

@@ -228,7 +228,7 @@ def _clean(
         for folder in folders
         for row in read_rows(folder / "rejected.jsonl")
         if row["reason"] == IN_EXAM
-        for question in questions_in(row["detail"])
+        for question in questions_in(row["detail"], evaluation.exam, evaluation.split)
     }
     found = clean(sat, leaked, report.confidence)
     return {"corpora": searched, "leaked": 0, "scores": None} | (found or {})

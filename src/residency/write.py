@@ -25,7 +25,7 @@ from residency.asked import Asked, Spend, budget
 from residency.asking import Prompt
 from residency.author import Item, ModelWriter, Unusable
 from residency.checks import DUPLICATE, Checks, Fault, checks
-from residency.decontaminate import Decontaminate
+from residency.decontaminate import Decontaminate, kept_out
 from residency.files import write_rows
 from residency.judge import Verify
 from residency.offline import OfflineWriter, written
@@ -86,9 +86,8 @@ def write(
     Raises Complaint if no question comes of the corpus, or a model cannot be asked.
     """
     writer = questions.writer
-    known = (each for path in exams for each in records.questions(path))
     shown = list(records.questions(examples)) if examples else []
-    fault = checks(questions.checks, known, questions.decontaminate, shown)
+    fault = checks(questions.checks, kept_out(exams), questions.decontaminate, shown)
     spend = questions.budget
     asked = Asked(budget(spend))
     bench = Bench(questions.verify, judges, asked, writer.seed)
