@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import leaks as labelled
@@ -25,6 +26,14 @@ CASE = (
     "Bramble, a sledge drake from the north gallery, carries a diagnosis of morrel gleet, has "
     "coughed for nine nights and finished a course of lomperine last month."
 )
+
+
+LONG = f"{ORGAN[:-1]} that her keeper wipes from the crest scales every winter night?"
+
+
+def open_(stem: str, reference: str, **rest: Any) -> Question:
+    question = asked(stem, **rest)
+    return replace(question, kind="open", options=(), answers=(), reference=reference)
 
 
 def asked(stem: str, *options: str, id: str = "q1", **rest: Any) -> Question:
@@ -181,6 +190,33 @@ def test_a_question_leaks_if_stem_and_options_are_an_exams(
     if leak:
         assert leak.question == "q1"
         assert leak.exam == f"{ORGAN} {' / '.join(PARTS)}"
+
+
+CHOICE = asked(ORGAN, *PARTS)
+
+
+@pytest.mark.parametrize(
+    ("exam", "question", "what"),
+    [
+        (open_(LONG, "the node"), open_(LONG, "the node"), "stem"),
+        (open_(LONG, "the node"), open_(LONG.replace("winter ", ""), "a gland near it"), "stem"),
+        (open_(ORGAN, "the node"), open_(ORGAN, "a gland near her crest"), "stem"),
+        (open_(ORGAN, "the node"), open_(ORGAN.replace("a drake", "her"), "The node."), "stem"),
+        (open_(ORGAN, "the node"), open_(ORGAN.replace("glowmilk", "bile"), "a spleen"), None),
+        (open_(ORGAN, ""), open_(ORGAN.replace("glowmilk", "bile"), ""), None),
+        (open_("What now?", "Rest."), open_("What now?", "Rest."), None),  # too few words
+        (open_("What now?", "Rest.", context=CASE), open_(f"{CASE} What now?", "Sleep."), "stem"),
+        (open_(ORGAN, "the node"), CHOICE, "stem"),
+        (open_(ORGAN, PARTS[0]), asked(ORGAN.replace("a drake", "her"), *PARTS), "stem"),
+        (CHOICE, open_(ORGAN, f"{PARTS[0].capitalize()}."), "stem and options"),
+        (CHOICE, open_(ORGAN, PARTS[1]), None),  # the right answer is another
+    ],
+)
+def test_where_one_of_two_questions_is_open_its_answer_or_its_stem_alone_tells(
+    exam: Question, question: Question, what: str | None
+) -> None:
+    leak = copied(question, index([exam], SECTION))
+    assert (leak and leak.what) == what
 
 
 def test_the_same_words_asked_of_another_case_are_no_leak() -> None:

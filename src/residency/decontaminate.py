@@ -8,14 +8,15 @@
                                                                     └─ compared word by word
 
 A book may state the fact that is asked; it may not hold the question. So a passage is a leak where
-it holds a stem together with its options in any order, a stem so long that it stands for itself,
-or a long stretch of a case or an explanation. A question is a leak where stem *and* options (or
-the right answer) are an exam's. Words are compared, so case, accents, punctuation, line breaks
-and hyphenation are no matter; what is counted is how much of the exam's text is covered by short
-runs that the passage has too (containment, Broder 1997), so words may be changed or left out. A
-run that many of the exam's questions have counts for less (inverse document frequency, Spärck
-Jones 1972). How common it is in the corpus is left out on purpose: a verdict then depends on the
-passage and the exam alone, and a question copied a thousand times is no less a leak.
+it holds a stem together with its options in any order, a stem so long that it stands for itself, or
+a long stretch of a case or an explanation. A question is a leak where stem *and* options (or the
+right answer) are an exam's; of an exam's open question the stem is enough. Words are compared, so
+case, accents, punctuation, line breaks and hyphenation are no matter; what is counted is how much
+of the exam's text is covered by short runs that the passage has too (containment, Broder 1997), so
+words may be changed or left out. A run that many of the exam's questions have counts for less
+(inverse document frequency, Spärck Jones 1972). How common it is in the corpus is left out on
+purpose: a verdict then depends on the passage and the exam alone, and a question copied a thousand
+times is no less a leak.
 """
 
 from __future__ import annotations
@@ -296,7 +297,11 @@ def leaks(paragraphs: Sequence[str], index: Index) -> list[Leak]:
 
 
 def copied(question: Question, index: Index) -> Leak | None:
-    """The question of an exam that `question` repeats, in stem and options; the most alike."""
+    """The question of an exam that `question` repeats, in stem and options; the most alike.
+
+    Of an open one no options tell it apart: its stem is enough, of `alone` distinctive words or
+    word for word.
+    """
     import numpy as np
 
     if not len(index.keys):
@@ -309,13 +314,13 @@ def copied(question: Question, index: Index) -> Leak | None:
     borders = np.searchsorted(text.text, range(len(question.options) + 3))
     _, stem, *options = (text.hashes[a:b] for a, b in itertools.pairwise(borders))
     asked = text.hashes[: borders[2]]
-    right = {options[answer].tobytes() for answer in question.answers}
+    right = _right(question, options)
     best: Leak | None = None
     for number, _ in found:
         known = index.questions[number]
         case, first = int(index.first[number]), int(index.first[number]) + 1
         score, weight = _agreement(index, first, asked)
-        told, _ = _agreement(index, case, asked)
+        told, retold = _agreement(index, case, asked)
         if known.context and told < section.same and weight < section.alone:
             continue  # the same words asked of another case
         theirs_asked = index.words[index.begin[case] : index.begin[first + 1]]
@@ -326,8 +331,13 @@ def copied(question: Question, index: Index) -> Leak | None:
         places = range(first + 1, int(index.last[number]) - 1)
         theirs = [_text(index, place) for place in places]
         same = [any(_alike(one, other, n, section.stem) for other in options) for one in theirs]
-        answered = bool(right) and {theirs[answer].tobytes() for answer in known.answers} == right
-        if not same or (sum(same) < section.options * len(same) and not answered):
+        answered = bool(right) and _right(known, theirs) == right
+        if theirs:
+            repeated = sum(same) >= section.options * len(same)
+        else:
+            weight += retold
+            repeated = weight >= section.alone or np.array_equal(_text(index, first), stem)
+        if not repeated and not answered:
             continue
         for place, (there, one) in enumerate(zip(same, theirs, strict=True), places.start):
             if there or one.tobytes() in right:
@@ -335,13 +345,25 @@ def copied(question: Question, index: Index) -> Leak | None:
         if weight >= FEWEST and (best is None or score > best.score):
             best = Leak(
                 question=known.id,
-                what="stem and options",
+                what="stem and options" if theirs else STEM,
                 score=round(score, 4),
-                exam=_clipped(f"{known.stem} {' / '.join(known.options)}"),
-                passage=_clipped(f"{question.stem} {' / '.join(question.options)}"),
+                exam=_clipped(_quoted(known)),
+                passage=_clipped(_quoted(question)),
                 paragraphs=(),
             )
     return best
+
+
+def _right(question: Question, options: Sequence[Array]) -> set[bytes]:
+    """What is right, in words: options, or an open question's answer; nothing where none is."""
+    right = [options[answer] for answer in question.answers] or [
+        _words([question.reference]).hashes
+    ]
+    return {each.tobytes() for each in right if len(each)}
+
+
+def _quoted(question: Question) -> str:
+    return f"{question.stem} {' / '.join(question.options) or question.reference}"
 
 
 def _agreement(index: Index, text: int, words: Array) -> tuple[float, float]:
