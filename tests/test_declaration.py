@@ -461,13 +461,15 @@ def sections(kind: type[Section] = Section) -> list[type[Section]]:
     return [each for sub in kind.__subclasses__() for each in [sub, *sections(sub)]]
 
 
-def test_every_field_is_described_and_none_has_a_default() -> None:
+def test_every_section_is_frozen_and_closed_and_its_fields_described_without_defaults() -> None:
     found = [each for each in sections() if each.__module__.startswith("residency.")]
     assert len(found) > 15
     for section in found:
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"
             assert field.is_required(), f"{section.__name__}.{name}"
+        assert section.model_config["extra"] == "forbid", section.__name__
+        assert section.model_config["frozen"], section.__name__
 
 
 def test_dvc_reads_values_as_we_do(tmp_path: Path) -> None:

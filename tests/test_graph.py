@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from project import REPOSITORY, tiny_params
 
 from residency import declaration, graph
 
-DATA_STEPS = ["ingest", "examine", "clean", "extend", "fertility", "pack", "write"]
+DEFAULT = declaration.load(REPOSITORY / "params.yaml", raw=False)
+STEPS = sorted({stage.step for stage in graph.stages(DEFAULT)})
+SOURCE = Path("src/residency")
 
 
 @pytest.fixture(autouse=True)
@@ -69,18 +72,54 @@ def test_commands_say_nothing_of_where_and_how(stages: dict[str, graph.Stage]) -
             assert word not in stage.command
 
 
-def test_a_step_depends_on_every_first_party_file_it_imports() -> None:
-    for path in sorted(Path("src/residency").glob("*.py")):
+def dotted(path: Path) -> str:
+    """A module's name below residency."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+
+
+def test_a_module_depends_on_every_first_party_file_it_imports() -> None:
+    for path in sorted(SOURCE.rglob("*.py")):
         direct = set()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("residency"):
                 within = Path("src", *node.module.split("."))
                 direct |= {within / f"{each.name}.py" for each in node.names}
                 direct.add(within.with_suffix(".py"))
-        assert {path, *filter(Path.is_file, direct)} <= set(graph.code(path.stem))
-    assert Path("src/residency/reading/plain.py") in graph.code("ingest")
-    assert Path("src/residency/report.html.jinja") in graph.code("report")
-    assert Path("src/residency/train.py") not in graph.code("clean")
+        assert {path, *filter(Path.is_file, direct)} <= set(graph.code(dotted(path)))
+    assert SOURCE / "reading/plain.py" in graph.code("ingest")
+    assert SOURCE / "report.html.jinja" in graph.code("report")
+    assert SOURCE / "train.py" not in graph.code("clean")
+
+
+def test_every_file_beside_the_modules_is_some_modules_own() -> None:
+    modules = list(SOURCE.rglob("*.py"))
+    owned = {path for module in modules for path in graph.code(dotted(module))}
+    files = {path for path in SOURCE.rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    assert SOURCE / "published.yaml" in files
+    assert files - owned == set()
+
+
+@pytest.mark.parametrize("step", [each for each in STEPS if each != "report"])
+def test_a_step_knows_no_other_step_and_nothing_of_how_it_is_run(step: str) -> None:
+    others = {*STEPS, "freshness", "job", "remotes", "share", "slurm"} - {step}
+    found = {dotted(path) for path in graph.code(step)}
+    assert step in found
+    assert found & others == set()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_one_word_names_a_step_everywhere(step: str) -> None:
+    rules = "".join(path.read_text() for path in Path("rules").glob("*.smk"))
+    rule = rules.partition(f"\nrule {step}:\n")[2].partition("\nrule ")[0]
+    assert re.search(rf'\blog:\s+"logs/{step}[/.]', rule)
+    assert re.search(rf'\bbenchmark:\s+"benchmarks/runs/{step}[/.]', rule)
+    out = re.search(r'directory\("(\S+)"\)', rule)
+    assert out
+    stage = "-".join([step, *(f"{{wildcards.{name}}}" for name in re.findall(r"{(\w+)}", out[1]))])
+    assert re.search(rf"""\bbuild\w*\(["']{re.escape(stage)}["']\)""", rule)
+    assert (SOURCE / f"{step}.py").is_file()
+    assert Path(f"tests/test_{step}.py").is_file()
+    assert f"\n| {step} | " in Path("README.md").read_text()
 
 
 def imported_by(*modules: str) -> set[str]:
@@ -100,8 +139,8 @@ def test_light_things_load_light() -> None:
     assert not imported_by(*steps) & heavy
 
 
-@pytest.mark.parametrize("step", DATA_STEPS)
-def test_data_steps_say_how_they_are_used_without_torch(step: str) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_steps_say_how_they_are_used_without_torch(step: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", f"residency.{step}", "--help"],
         capture_output=True,

@@ -66,8 +66,9 @@ def test_a_job_waits_for_one_that_still_builds_its_stage(folder: Path) -> None:
 
 def test_a_job_whose_step_complained_is_tried_again_only_for_a_setback(folder: Path) -> None:
     (folder / "bin/dvc").write_text(f"#!/bin/sh\necho once >> $4.tries\n{sys.executable} $4.py\n")
-    for name, error in {"own": "Complaint", "memory": "Setback"}.items():
-        (folder / f"train-{name}.py").write_text(
+    jobs = {"train-own": "Complaint", "train-memory": "Setback", "evaluate-finals-own": "Complaint"}
+    for name, error in jobs.items():
+        (folder / f"{name}.py").write_text(
             f"from residency.section import {error}\n"
             "from residency.step import complaints\n"
             f"with complaints():\n    raise {error}('{name}: too little')\n"
@@ -75,9 +76,12 @@ def test_a_job_whose_step_complained_is_tried_again_only_for_a_setback(folder: P
     (folder / "Snakefile").write_text(
         "from residency.job import heed_complaints\n"
         "heed_complaints()\n"
-        "rule all:\n    input: 'own', 'memory'\n"
-        "rule train:\n    output: '{model}'\n"
+        "rule all:\n    input: 'models/own', 'models/memory', 'scores/finals/own'\n"
+        "rule train:\n    output: 'models/{model}'\n"
         f"    shell: '{sys.executable} -m residency.job train-{{wildcards.model}}'\n"
+        "rule evaluate:\n    output: 'scores/{evaluation}/{model}'\n"
+        f"    shell: '{sys.executable} -m residency.job"
+        " evaluate-{wildcards.evaluation}-{wildcards.model}'\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores=2", "--retries=1", "--keep-going"],
@@ -89,6 +93,9 @@ def test_a_job_whose_step_complained_is_tried_again_only_for_a_setback(folder: P
     )
     assert done.returncode == 1
     tries = {path.stem: path.read_text().count("once") for path in folder.glob("*.tries")}
-    assert tries == {"train-own": 1, "train-memory": 2}
-    told = [line for line in done.stderr.splitlines() if "not tried again" in line]
-    assert told == ["train-own is not tried again: own: too little"]
+    assert tries == {"train-own": 1, "train-memory": 2, "evaluate-finals-own": 1}
+    told = {line for line in done.stderr.splitlines() if "not tried again" in line}
+    assert told == {
+        f"{name} is not tried again: {name}: too little"
+        for name in ("train-own", "evaluate-finals-own")
+    }

@@ -25,6 +25,7 @@ import psutil
 import pytest
 from project import PUBLISHED, REPOSITORY, Project, copied, environment, set_at
 from ruamel.yaml import YAML
+from test_declaration import GENERATE, WRITER
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 VALUE = "corpora.textbook.filter.min_words"
@@ -99,10 +100,16 @@ BY_KEY: dict[str, Any] = {
 }
 LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ["q_proj"], "full": []}
 AUTO = {"worth": 0.1, "most": 64, "held_out": 0.2, "characters": 100_000}
+KINDS: dict[str, Any] = {  # by the kind of a section, one of another kind
+    "tabular": {"kind": "cmexam"},
+    "csv": {"kind": "jsonl"},
+    "jsonl": {"kind": "json", "records": None},
+    "mean": {"kind": "noise", "scale": 1.0},
+    "offline": WRITER | {"model": "smollm2"},
+    "likelihood": GENERATE | {"budget": None},
+}
 FIXED = {
-    # One writer and one protocol exist so far, and a corpus cannot be asked as an exam.
     "sha256": "null for a path, and a URL is fetched",
-    "kind": "the only value its section takes",
     "version": "the only value its section takes",
     "objective": "changes together with the data, tested below",
     "fertility.everywhere.tokenizer": "there is one grown tokenizer",
@@ -136,6 +143,8 @@ def changes(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if key in FIXED or dotted in FIXED:
             continue
         wanted = {dotted: another(place, value)}
+        if key == "kind":
+            wanted = {".".join(place[:-1]): KINDS[value]}
         if key == "order":  # makes questions progressive, which no evaluation can ask
             other = BY_KEY["exam"][place[1]]
             wanted |= {
@@ -360,6 +369,17 @@ def test_jobs_that_end_while_dvc_is_locked_are_recorded(project: Project) -> Non
     assert time.monotonic() - began > 6, "the lock was not held, so nothing was tested"
     holder.wait()
     assert not {"ingest-primer", "examine-rounds"} & project.changed()
+
+
+def test_what_came_out_is_recorded_though_a_later_job_fails(project: Project) -> None:
+    before = project.recorded()
+    project.change("sources.primer.licence", "CC0-1.0")
+    project.change("corpora.textbook.filter.min_words", 400)
+    done = project.run("snakemake", "--cores", "2", "build/corpora/textbook", check=False)
+    assert done.returncode == 1
+    assert "clean-textbook is not tried again: nothing is left of primer" in done.stdout
+    after = project.recorded()
+    assert {name for name in after if after[name] != before[name]} == {"ingest-primer"}
 
 
 def test_an_experiment_records_the_model_of_its_value(project: Project) -> None:

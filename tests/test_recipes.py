@@ -40,8 +40,10 @@ RAW = {
 }
 
 
-def test_there_are_recipes() -> None:
-    assert {"antglm-med", "cnmle", "cnmle-small", "mqg"} <= {path.stem for path in RECIPES}
+def test_there_are_recipes_and_all_that_two_cores_can_take_are_built() -> None:
+    names = {path.stem for path in RECIPES}
+    assert {"antglm-med", "cnmle", "mqg"} <= names
+    assert {name for name in names if name.endswith("-small")} | {"openstax-anatomy"} == RAW.keys()
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -53,6 +55,7 @@ def test_a_recipe_is_a_declaration_once_its_raw_files_are_there(path: Path) -> N
         assert f"# {word}" in head
     for name, found in (declared.sources | declared.exams).items():
         assert found.homepage or found.path.startswith("recipes/"), name
+    assert page(path.stem).is_file()
 
 
 @pytest.mark.slow

@@ -575,7 +575,10 @@ def test_the_command_line_writes_what_is_declared(tmp_path: Path) -> None:
     assert len(found.kept) == found.counts["kept"]["passages"] > 5
     assert found.counts["asked"]["currency"] == "USD"
     assert found.counts["asked"]["money"] > 0
-    assert all("canary" not in each.read_text() for each in Path("build").rglob("*.json*"))
+    written = list(Path("build").rglob("*.json*"))
+    assert Path("build/questions/drills/replies.jsonl") in written
+    assert all("canary" not in each.read_text() for each in written)
+    assert all("canary" in each["authorization"] for each in server.headers)
     assert all(shown.stem in each["messages"][-1]["content"] for each in server.asked[:3])
 
 
