@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from project import Project, copied, made_project, tiny_project
+from tiny import tiny_model
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,14 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which trainings keep their state."""
     monkeypatch.setenv("RESIDENCY_WORK", str(tmp_path / "work"))
     return tmp_path / "work"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model; do not change it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

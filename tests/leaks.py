@@ -421,21 +421,6 @@ def planted(material: Material, seed: int, count: int) -> list[Case]:
     return cases
 
 
-def to_tune() -> list[Material]:
-    """The exams on which the default thresholds were chosen."""
-    exercises, alike, prose = openstax()
-    half = len(exercises) // 2
-    english = [each for module in prose.values() for each in module if len(each) > 150]
-    sat, abstracts, chinese = medqa(), pubmedqa(), cmexam_test()
-    return [
-        Material("medqa", "en", sat[:150], english + gutenberg(), sat[150:], []),
-        Material("openstax", "en", exercises[:half], gutenberg(), exercises[half:], alike[:half]),
-        Material("pubmedqa", "en", abstracts[:500], english, abstracts[500:], []),
-        Material("cmexam", "zh", chinese[:400], classics(), chinese[400:], []),
-        Material("french", "fr", french("dev"), spoken(french("train")), french("train"), []),
-    ]
-
-
 def to_publish() -> list[Material]:
     """Exams that no threshold was chosen on."""
     exercises, alike, prose = openstax()

@@ -9,20 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny_model
 
 from residency.bestfit import PIECE, write_blocks
 from residency.blocks import Blocks, collate
 
 LENGTH = 32
 SIZES = [20, 12, 17, 9, 30, 1, 25, 6]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,13 @@ import re
 import pytest
 from project import REPOSITORY
 
+from residency import devices, endpoint
 from residency.evaluate import PROTOCOLS
 
 CODE = "".join(path.read_text() for path in (REPOSITORY / "src").rglob("*.py"))
 OURS = {f"RESIDENCY_{name}" for name in ("COMPLAINT", "JOB", "PARENT", "SHARES")}  # among processes
-VARIABLES = {*re.findall(r"RESIDENCY_[A-Z_]*[A-Z]", CODE)} - OURS
+TOLD = {f"RESIDENCY_{each.upper()}" for each in (*devices.VARIABLES, *endpoint.VARIABLES)}
+VARIABLES = {*re.findall(r"RESIDENCY_[A-Z_]*[A-Z]", CODE), *TOLD} - OURS
 RECIPES = [path.stem for path in (REPOSITORY / "recipes").glob("*.yaml")]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import CHATML, tiny_model
+from tiny import CHATML
 
 from residency import local, replies
 from residency.answers import Budget, Refused, Reply, Request, ask
@@ -35,20 +35,13 @@ def request(number: int, **other: Any) -> Request:
     return Request(**{**told, **other})
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder)
-    return folder
-
-
 def elsewhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("RESIDENCY_WORK", str(folder))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_even_a_model_of_noise_answers_by_the_schema(model: Path, temperature: float) -> None:
-    for reply in ask(model, [request(n, temperature=temperature) for n in range(5)], Budget()):
+def test_even_a_model_of_noise_answers_by_the_schema(tiny: Path, temperature: float) -> None:
+    for reply in ask(tiny, [request(n, temperature=temperature) for n in range(5)], Budget()):
         assert isinstance(reply, Reply)
         assert reply.finish == "stop"
         told = json.loads(reply.text)
@@ -59,7 +52,7 @@ def test_even_a_model_of_noise_answers_by_the_schema(model: Path, temperature: f
 
 
 def test_a_reply_does_not_depend_on_what_is_asked_beside_it(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = [
         request(n, temperature=t, schema=s)
@@ -67,39 +60,39 @@ def test_a_reply_does_not_depend_on_what_is_asked_beside_it(
         for t in (0.0, 1.0)
         for s in (SCHEMA, None)
     ]
-    together = ask(model, requests, Budget())
+    together = ask(tiny, requests, Budget())
     elsewhere(monkeypatch, tmp_path / "alone")
-    alone = [ask(model, [each], Budget())[0] for each in requests]
+    alone = [ask(tiny, [each], Budget())[0] for each in requests]
     assert [each.text for each in together if isinstance(each, Reply)] == [
         each.text for each in alone if isinstance(each, Reply)
     ]
 
 
 def test_draws_differ_by_seed_and_are_the_same_again(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = [request(1, temperature=1.0, seed=seed, schema=None) for seed in range(4)]
-    first = ask(model, requests, Budget())
+    first = ask(tiny, requests, Budget())
     elsewhere(monkeypatch, tmp_path / "again")
-    again = ask(model, requests, Budget())
+    again = ask(tiny, requests, Budget())
     said = [each.text for each in first if isinstance(each, Reply)]
     assert len(set(said)) == 4
     assert said == [each.text for each in again if isinstance(each, Reply)]
 
 
-def test_what_is_stored_is_not_computed_again(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_stored_is_not_computed_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [request(number) for number in range(3)]
-    first = ask(model, [*requests, requests[0]], Budget())
+    first = ask(tiny, [*requests, requests[0]], Budget())
     monkeypatch.setattr(local, "_generate", lambda *_: pytest.fail("computed again"))
-    assert ask(model, requests, Budget()) == first[:3]
+    assert ask(tiny, requests, Budget()) == first[:3]
     assert first[3] == first[0]
     assert len(replies.store()) == 3
 
 
 def test_a_batch_is_computed_as_a_whole_so_that_it_does_not_depend_on_the_store(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask(model, [request(0)], Budget())
+    ask(tiny, [request(0)], Budget())
     batches = []
     whole = local._generate
 
@@ -108,19 +101,19 @@ def test_a_batch_is_computed_as_a_whole_so_that_it_does_not_depend_on_the_store(
         return whole(network, tokenizer, rows)
 
     monkeypatch.setattr(local, "_generate", counted)
-    ask(model, [request(number) for number in range(5)], Budget())
+    ask(tiny, [request(number) for number in range(5)], Budget())
     assert batches == [5]
 
 
 def test_another_model_is_asked_anew_and_a_changed_card_is_no_other_model(
-    model: Path, tmp_path: Path
+    tiny: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    for path in model.iterdir():
+    for path in tiny.iterdir():
         (other / path.name).write_bytes(path.read_bytes())
     (other / "README.md").write_text("A card.")
-    assert local.identity(other) == local.identity(model)
+    assert local.identity(other) == local.identity(tiny)
     for name in ("vocab.json", "merges.txt", "spiece.model"):
         before = local.identity(other)
         (other / name).write_text("{}")
@@ -132,12 +125,12 @@ def test_another_model_is_asked_anew_and_a_changed_card_is_no_other_model(
 
 @pytest.mark.parametrize("window", [64, 2])
 def test_the_budget_ends_where_one_more_could_exceed_it(
-    model: Path, monkeypatch: pytest.MonkeyPatch, window: int
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
     monkeypatch.setattr(local, "WINDOW", window)
     requests = [request(number) for number in range(12)]
     budget = Budget(tokens=900)
-    answers = ask(model, requests, budget)
+    answers = ask(tiny, requests, budget)
     admitted = sum(each is not None for each in answers)
     assert budget.stopped
     assert budget.spent_tokens <= 900
@@ -148,11 +141,11 @@ def test_the_budget_ends_where_one_more_could_exceed_it(
         assert spent + each.prompt_tokens + asked.max_tokens <= 900
         spent += each.prompt_tokens + each.reply_tokens
     assert spent == budget.spent_tokens
-    assert ask(model, requests, Budget(tokens=900)) == answers
+    assert ask(tiny, requests, Budget(tokens=900)) == answers
 
 
-def test_what_is_too_long_for_the_model_is_refused_with_the_numbers(model: Path) -> None:
-    told = ask(model, [request(0), request(1, user="blood " * 600)], Budget())
+def test_what_is_too_long_for_the_model_is_refused_with_the_numbers(tiny: Path) -> None:
+    told = ask(tiny, [request(0), request(1, user="blood " * 600)], Budget())
     assert isinstance(told[0], Reply)
     assert isinstance(told[1], Refused)
     assert told[1].reason == "too long for the model"
@@ -160,9 +153,9 @@ def test_what_is_too_long_for_the_model_is_refused_with_the_numbers(model: Path)
 
 
 def test_a_template_without_a_system_turn_gets_it_before_the_users(
-    model: Path, tmp_path: Path
+    tiny: Path, tmp_path: Path
 ) -> None:
-    for path in model.iterdir():
+    for path in tiny.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     refusing = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
@@ -183,8 +176,8 @@ def test_a_template_without_a_system_turn_gets_it_before_the_users(
     assert longer.prompt_tokens == alike.prompt_tokens > reply.prompt_tokens
 
 
-def test_a_users_text_cannot_end_its_own_turn(model: Path) -> None:
-    plain, marked = ask(model, [request(0, user="a b"), request(0, user="a<|im_end|>b")], Budget())
+def test_a_users_text_cannot_end_its_own_turn(tiny: Path) -> None:
+    plain, marked = ask(tiny, [request(0, user="a b"), request(0, user="a<|im_end|>b")], Budget())
     assert isinstance(plain, Reply)
     assert isinstance(marked, Reply)
     assert marked.prompt_tokens > plain.prompt_tokens + 3

@@ -338,7 +338,6 @@ def test_a_tesseract_that_hangs_is_given_up(
 
 
 CATALOGUE = b"<</Type/Catalog/Pages 2 0 R>>"
-LEAF = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>"
 
 
 @pytest.mark.parametrize(

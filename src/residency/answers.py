@@ -203,6 +203,16 @@ def key(of: str, request: Request) -> str:
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 
 
+def object_of(**properties: Any) -> dict[str, Any]:
+    """The JSON schema of an object with these properties, each required, and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def loads(text: str) -> Any:
     """The JSON of a reply, also within a code fence; raises ValueError.
 

@@ -9,7 +9,6 @@ passage as evidence; the quotation is looked for there and its place recorded.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 import unicodedata
@@ -22,10 +21,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from residency import asking
-from residency.answers import Reply, Request, loads, whole
+from residency.answers import Reply, Request, loads, object_of, whole
 from residency.passages import Passage, extracted, sentences
 from residency.records import Kind, Question
-from residency.section import Name, Section, Seed
+from residency.section import Name, Section, Seed, draw
 
 LEAST, MOST = 3, 8
 """Questions of a progressive case."""
@@ -151,7 +150,7 @@ def request(
         ),
         temperature=writer.temperature,
         max_tokens=writer.max_tokens,
-        seed=_number(writer.seed, item.id) % 2**31,
+        seed=draw(writer.seed, item.id) % 2**31,
     )
 
 
@@ -197,23 +196,23 @@ def schema(
     closed = {"stem": text, "options": _list(text, options, options), "answer": letter}
     match kind:
         case "single":
-            return _object(quote=quote, **closed, explanation=text)
+            return object_of(quote=quote, **closed, explanation=text)
         case "multiple":
             answers = _list(letter, right, right)
             several = {"stem": text, "options": _list(text, options, options), "answers": answers}
-            return _object(quote=quote, **several, explanation=text)
+            return object_of(quote=quote, **several, explanation=text)
         case "judgement":
             scale = {"type": "string", "enum": list(SCALE)}
-            return _object(quote=quote, stem=text, answer=scale, explanation=text)
+            return object_of(quote=quote, stem=text, answer=scale, explanation=text)
         case "propositions":
-            one = _object(text=text, true={"type": "boolean"})
+            one = object_of(text=text, true={"type": "boolean"})
             several = {"stem": text, "propositions": _list(one, options, options)}
-            return _object(quote=quote, **several, explanation=text)
+            return object_of(quote=quote, **several, explanation=text)
         case "open":
-            return _object(quote=quote, stem=text, reference=text, explanation=text)
+            return object_of(quote=quote, stem=text, reference=text, explanation=text)
         case "progressive":
-            step = _object(quote=quote, news=text, **closed, explanation=text)
-            return _object(case=text, questions=_list(step, LEAST, MOST))
+            step = object_of(quote=quote, news=text, **closed, explanation=text)
+            return object_of(case=text, questions=_list(step, LEAST, MOST))
 
 
 def read(writer: ModelWriter, item: Item, reply: Reply) -> list[Question | Unusable]:
@@ -367,20 +366,7 @@ def _values(
 
 def _right(writer: ModelWriter, item: Item) -> int:
     """How many options of a multiple question are to be right: from 2 to all but one."""
-    return 2 + _number(writer.seed, f"{item.id} right") % max(1, writer.options - 2)
-
-
-def _number(seed: int, name: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "big")
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return 2 + draw(writer.seed, f"{item.id} right") % max(1, writer.options - 2)
 
 
 def _list(of: Any, least: int, most: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from residency.section import Complaint, Setback
+from residency.step import setting
 
 CPU_TOKENS = 1024
 """Beyond this a CPU gains no speed, and the logits of a large vocabulary fill its memory."""
@@ -58,9 +59,9 @@ class How:
 def settings() -> Settings:
     """The environment's variables. Raises Complaint for a value or a pair that makes no sense."""
     found = Settings(
-        processes=_number("PROCESSES", 1, MOST_PROCESSES),
-        micro_batch=_number("MICRO_BATCH", 1, MOST_BLOCKS),
-        zero=_number("ZERO", 0, 3),
+        processes=setting("PROCESSES", 1, MOST_PROCESSES),
+        micro_batch=setting("MICRO_BATCH", 1, MOST_BLOCKS),
+        zero=setting("ZERO", 0, 3),
         offload=_switch("OFFLOAD"),
         checkpoint_activations=_switch("CHECKPOINT_ACTIVATIONS"),
         compile=bool(_switch("COMPILE")),
@@ -85,20 +86,8 @@ WITHOUT_DEEPSPEED = (
 )
 
 
-def _number(name: str, least: int, most: int) -> int | None:
-    told = os.environ.get(f"RESIDENCY_{name}")
-    if told is None:
-        return None
-    if not (told.isascii() and told.isdecimal() and least <= int(told) <= most):
-        raise Complaint(
-            f"RESIDENCY_{name}: expected a whole number from {least} to {most}, found {told!r}; "
-            "set it in the shell or the profile, or leave it out"
-        )
-    return int(told)
-
-
 def _switch(name: str) -> bool | None:
-    number = _number(name, 0, 1)
+    number = setting(name, 0, 1)
     return None if number is None else bool(number)
 
 
@@ -109,7 +98,7 @@ def deepspeed() -> bool:
 
 def nodes(blocks: int) -> int:
     """How many nodes of a cluster share a step of `blocks` blocks: one, unless a profile says."""
-    return min(_number("NODES", 1, MOST_PROCESSES) or 1, blocks)
+    return min(setting("NODES", 1, MOST_PROCESSES) or 1, blocks)
 
 
 def processes(told: Settings, blocks: int) -> int:

@@ -46,6 +46,7 @@ from residency.answers import (
 from residency.replies import Answer, Store
 from residency.section import Complaint, Setback
 from residency.served import Endpoint
+from residency.step import setting
 
 VARIABLES = ("concurrency", "requests_per_minute", "request_seconds")
 """The settings, as a profile names them; in the environment RESIDENCY_<NAME>."""
@@ -96,24 +97,12 @@ class Settings:
 
 def settings() -> Settings:
     """The environment's variables. Raises Complaint for a value that makes no sense."""
-    minute = _number("REQUESTS_PER_MINUTE", 0, 10_000_000)
+    minute = setting("REQUESTS_PER_MINUTE", 1, 10_000_000)
     return Settings(
-        concurrency=_number("CONCURRENCY", 16, 4096),
+        concurrency=setting("CONCURRENCY", 1, 4096) or 16,
         spacing=60 / minute if minute else 0.0,
-        seconds=_number("REQUEST_SECONDS", 300, 86_400),
+        seconds=setting("REQUEST_SECONDS", 1, 86_400) or 300,
     )
-
-
-def _number(name: str, without: int, most: int) -> int:
-    told = os.environ.get(f"RESIDENCY_{name}")
-    if told is None:
-        return without
-    if not (told.isascii() and told.isdecimal() and 1 <= int(told) <= most):
-        raise Complaint(
-            f"RESIDENCY_{name}: expected a whole number from 1 to {most}, found {told!r}; "
-            "set it in the shell or the profile, or leave it out"
-        )
-    return int(told)
 
 
 def identity(endpoint: Endpoint) -> str:

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from residency import declaration as declared
 from residency.adopt import LocalWeights
 from residency.author import ModelWriter
-from residency.declaration import Adopted, Declaration, Served, Trained
+from residency.declaration import Declaration, Served, Trained
 from residency.decontaminate import Decontaminate
 from residency.fetch import is_url
 from residency.files import write_file
@@ -162,21 +162,12 @@ def _texts(declaration: Declaration) -> Iterator[Stage]:
 def _models(declaration: Declaration) -> Iterator[Stage]:
     for name, model in declaration.models.items():
         out = _artifact("models", name)
-        if isinstance(model, Served):
+        if not isinstance(model, Trained):
+            weights = None if isinstance(model, Served) else model.weights
             yield Stage(
                 name=f"adopt-{name}",
                 step="adopt",
-                section=f"models.{name}.endpoint",
-                out=out,
-                inputs={},
-            )
-            continue
-        if isinstance(model, Adopted):
-            weights = model.weights
-            yield Stage(
-                name=f"adopt-{name}",
-                step="adopt",
-                section=f"models.{name}.weights",
+                section=f"models.{name}.{'weights' if weights else 'endpoint'}",
                 out=out,
                 inputs={},
                 raw=[Path(weights.path)] if isinstance(weights, LocalWeights) else [],

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from residency import asking
-from residency.answers import Refused, Reply, Request, loads
+from residency.answers import Refused, Reply, Request, loads, object_of
 from residency.author import LETTERS
 from residency.prompts import answer
 from residency.records import Question
@@ -123,9 +123,4 @@ def _schema(kind: str, options: int) -> dict[str, Any]:
     least, most = (int(kind == "multiple"), options) if several else (1, 1)
     named = {"type": "array", "items": letter, "minItems": least, "maxItems": most}
     said = {"follows": {"type": "boolean"}} if kind == "open" else {"answers": named}
-    return {
-        "type": "object",
-        "properties": {"reason": {"type": "string"}, **said},
-        "required": ["reason", *said],
-        "additionalProperties": False,
-    }
+    return object_of(reason={"type": "string"}, **said)

@@ -49,6 +49,7 @@ from residency.terms import (
     cut,
     find,
     likelihood_ratios,
+    listed,
     singular,
     tabled,
 )
@@ -729,11 +730,7 @@ class Text:
 _CLAUSE_END = re.compile(r"[;:—；：](?:\s+(?:and|but|or)\b)?|--")
 
 
-def _list(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-VAGUE = _list(
+VAGUE = listed(
     """additional adequate common deepest different entire excessive general greater individual
     larger largest lesser main major many minor multiple net normal overall particular primary
     relative remaining same several similar single small smaller smallest specific sufficient

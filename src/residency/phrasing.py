@@ -29,25 +29,21 @@ from residency.terms import (
     VERBS,
     Place,
     Sentence,
+    listed,
 )
 
-
-def _list(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-POINTING = _list(
+POINTING = listed(
     """this these those such former latter above below earlier previously previous aforementioned
     figure table chapter section module textbook video link website"""
 )
 """Words of a sentence that leans on others or on a picture."""
 
-READER = _list("i me my we us our you your yourself let’s let's")
+READER = listed("i me my we us our you your yourself let’s let's")
 """Words of a sentence that speaks to its reader."""
 
-PRONOUNS = _list("it they he she its their them his her him")
+PRONOUNS = listed("it they he she its their them his her him")
 
-OPENERS = _list("another other others both each here there however thus therefore so")
+OPENERS = listed("another other others both each here there however thus therefore so")
 """At a sentence's start they lean on the sentence before."""
 
 _LEANING = OPENERS | PRONOUNS
@@ -59,8 +55,8 @@ _REFERENCE = re.compile(
     r"\s*[(\[](?:“[^”]*”|see\b|figs?\b|figure\b|table\b|also,? see\b|[a-z]\))[^()\[\]]*[)\]]",
     re.IGNORECASE,
 )
-_PARTICIPLES = _list("found called given made used known seen taken shown left held brought set")
-_LINKING = _list("thus therefore also then however hence consequently now both either")
+_PARTICIPLES = listed("found called given made used known seen taken shown left held brought set")
+_LINKING = listed("thus therefore also then however hence consequently now both either")
 _ROW = re.compile(r"^[^;:]{1,60}: [^;]+(?:; [^;:]{1,60}: [^;]+)+$|\s\|\s|^\s*\|")
 _PICTURED = re.compile(r"\([a-z]\) |\b(?:in|see|from|of) “[A-Z]")
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from residency import parallel, prompts
 from residency.bestfit import PIECE, Pieces
 from residency.records import Document, Question, Rejected
-from residency.section import Complaint
+from residency.section import Complaint, draw
 
 CHUNK = 1 << 23
 """Bytes of JSON lines that a process takes at a time."""
@@ -149,7 +149,7 @@ def texts(coder: Any, length: int, seed: int) -> Callable[[Chunk], Found]:
                     learned = text[before(start + 1) : before(end)]
                     size, number = end - start, len(documents)
                     pieces.append((at + start, size, size - 1, len(learned.encode()), number))
-                documents.append((_draw(seed, document.id), _hash(text), place))
+                documents.append((draw(seed, document.id), _hash(text), place))
                 tokens.append(ids)
                 at += len(ids)
         return _found(tokens, pieces, documents, [])
@@ -199,7 +199,7 @@ def conversations(
                     continue
                 learned = len(told.encode())
                 pieces.append((at, size, len(answered), learned, len(documents)))
-                documents.append((_draw(seed, question.group), _hash(user), place))
+                documents.append((draw(seed, question.group), _hash(user), place))
                 tokens.append(np.array(asked + answered, np.int32))
                 at += size
         return _found(tokens, pieces, documents, rejected)
@@ -288,10 +288,6 @@ def _batches(
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _draw(seed: int, key: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8])
 
 
 def _hash(text: str) -> int:

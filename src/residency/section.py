@@ -14,6 +14,7 @@ This module loads no heavy library: `residency.declaration` composes all section
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -55,6 +56,11 @@ Homepage = Annotated[
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def draw(seed: int, key: str) -> int:
+    """A number below 2**64, drawn for a key whatever others there are."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8])
 
 
 def placed(candidate: str) -> str:

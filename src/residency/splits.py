@@ -15,7 +15,6 @@ most the group it is bound to. Shares are met in expectation, not exactly.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter, defaultdict
@@ -25,7 +24,7 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag, model_validator
 
 from residency.records import Question
-from residency.section import Section, Seed, Share, told_by
+from residency.section import Section, Seed, Share, draw, told_by
 from residency.words import words
 
 ALIKE = 0.9
@@ -120,7 +119,7 @@ def deal(questions: Sequence[Question], ratio: SplitByRatio) -> list[str]:
 
 def is_kept(group: str, part: SplitOfficialInPart) -> bool:
     """Whether a group of the published test split is drawn."""
-    return _draw(f"{part.seed} {group}") < part.official_test
+    return draw(part.seed, group) / 2**64 < part.official_test
 
 
 def bound(questions: Sequence[Question]) -> list[int]:
@@ -187,11 +186,7 @@ def _key(question: Question) -> str:
 
 
 def _drawn(key: str, ratio: SplitByRatio) -> str:
-    draw = _draw(f"{ratio.seed} {key}")
-    if draw < ratio.train:
+    drawn = draw(ratio.seed, key) / 2**64
+    if drawn < ratio.train:
         return "train"
-    return "dev" if draw < round(ratio.train + ratio.dev, 12) else "test"
-
-
-def _draw(key: str) -> float:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
+    return "dev" if drawn < round(ratio.train + ratio.dev, 12) else "test"

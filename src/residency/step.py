@@ -38,6 +38,19 @@ def prepare_cpu() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+def setting(name: str, least: int, most: int) -> int | None:
+    """RESIDENCY_<name> of the environment, None without it. Raises Complaint for another value."""
+    told = os.environ.get(f"RESIDENCY_{name}")
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdecimal() and least <= int(told) <= most):
+        raise Complaint(
+            f"RESIDENCY_{name}: expected a whole number from {least} to {most}, found {told!r}; "
+            "set it in the shell or the profile, or leave it out"
+        )
+    return int(told)
+
+
 def run(
     step: Callable[..., None], section: Any, then: Callable[[Path], None] = lambda _out: None
 ) -> None:

@@ -29,43 +29,44 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-def _list(text: str) -> frozenset[str]:
+def listed(text: str) -> frozenset[str]:
+    """The words of a list."""
     return frozenset(text.split())
 
 
-ARTICLES = _list("a an the its his her their our your my this these those")
-DETERMINERS = ARTICLES | _list(
+ARTICLES = listed("a an the its his her their our your my this these those")
+DETERMINERS = ARTICLES | listed(
     "that no any each every some all both either neither another such what whose"
 )
-BE = _list("is are was were be been being am")
-MODALS = _list("can could may might must shall should will would do does did cannot")
-AUXILIARIES = _list("is are was were has have had") | MODALS
-PREPOSITIONS = _list(
+BE = listed("is are was were be been being am")
+MODALS = listed("can could may might must shall should will would do does did cannot")
+AUXILIARIES = listed("is are was were has have had") | MODALS
+PREPOSITIONS = listed(
     """about above across after against along among around as at before behind below beneath beside
     besides between beyond by despite during except for from in inside into near of off on onto out
     outside over past per since through throughout till to toward towards under until unto up upon
     via with within without"""
 )
-PARTICLES = _list("away down off out up")
-WHERE = _list(
+PARTICLES = listed("away down off out up")
+WHERE = listed(
     """above across along among around behind below beneath beside between beyond inside near
     outside under"""
 )
 """Prepositions that tell a place; those below tell one only if they nearly always stand there."""
-PERHAPS_WHERE = _list("at in on over within")
-REFERRING = _list(
+PERHAPS_WHERE = listed("at in on over within")
+REFERRING = listed(
     """i me my mine you your yours he him his she her hers it its we us our ours they them their
     theirs this that these those himself herself itself themselves one ones"""
 )
-CLAUSE = _list(
+CLAUSE = listed(
     """which who whom whose because when whenever while whilst although though since but so if where
     whereas wherever until unless lest than for yet nor before after"""
 )
-QUALIFIERS = _list(
+QUALIFIERS = listed(
     """first second third last next new old good bad great little long short high low large small
     big early late right left full upper lower inner outer"""
 )
-VERBS = _list(
+VERBS = listed(
     """make makes made making take takes took taken taking give gives gave given giving get gets got
     getting go goes went gone going come comes came coming put puts putting keep keeps kept keeping
     let lets see sees saw seen seeing say says said saying tell tells told telling show shows showed
@@ -82,7 +83,7 @@ VERBS = _list(
 )
 COMMON = (
     DETERMINERS | BE | AUXILIARIES | PREPOSITIONS | REFERRING | CLAUSE | QUALIFIERS | VERBS
-) | _list(
+) | listed(
     """and or not only also too very more most much many few less least several other others own
     same there here then now thus hence therefore however how why again once ever never always often
     usually sometimes still just even already almost quite rather soon later well together apart
@@ -119,7 +120,7 @@ _PARAGRAPH = re.compile(r"\S(?:.*?\S)??(?=\s*(?:\n[ \t]*\n|\Z))", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 ENDS_IN_S = re.compile(r".{2,}[^su]s")
 _LISTED = re.compile(r",|,? (?:and|or|and the|or the)|, (?:the|a|an)| ?[、／/]", re.IGNORECASE)
-_OF_KINDS = _list("type group set pair form member series area collection")
+_OF_KINDS = listed("type group set pair form member series area collection")
 _LETTER = re.compile(r"\w")
 _ROW = re.compile(r"\s\|\s|\t|^\s*\|")
 _ITEM = re.compile(r"\s*(?:[-*+•–]|\d{1,3}[.)])\s")

@@ -163,21 +163,14 @@ ASKED = ("Evaluation", "Questions", "Seconds each", "Median", "Longest")
 
 def section(found: Sequence[Spent]) -> str:
     """The table as a section of report.html, every text escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from residency.report import templates
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     tables: list[tuple[str, Sequence[str], list[list[str]]]] = [
         ("What each step took", HEAD, rows(found))
     ]
     if lines := asked(found):
         tables.append(("What each question took", ASKED, lines))
-    return environment.get_template("took.html.jinja").render(tables=tables, notes=notes(found))
+    return templates().get_template("took.html.jinja").render(tables=tables, notes=notes(found))
 
 
 def page(report: Path, found: Sequence[Spent]) -> str:

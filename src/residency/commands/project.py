@@ -5,7 +5,9 @@ declared() ── Declaration        recorded() ── {stage: Record}, as each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +54,25 @@ def declared(*, raw: bool = True) -> Declaration:
         cure = f"the project is {above}: cd there" if above else "make one with: residency init"
         raise Complaint(f"{here}: expected a project, found no {PARAMS}; {cure}")
     return load(PARAMS, raw=raw)
+
+
+def page_option(parser: ArgumentParser) -> None:
+    """--page, of commands that write the report with a section of theirs."""
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the report with a section on it"
+    )
+
+
+def write_page(path: Path, page: Callable[[], str]) -> None:
+    """Write the page that was asked for. Raises Complaint where that cannot be."""
+    from residency.files import write_file
+    from residency.section import Complaint
+
+    try:
+        write_file(path, page())
+    except (OSError, ValueError) as error:
+        raise Complaint(f"{path}: cannot be written ({error})") from None
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def values() -> Any:

@@ -11,8 +11,6 @@ Times are kept in work/times as steps end, never in artifacts. What was made els
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,22 +20,19 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to tell of, prices, and where to write a page."""
     from residency.commands.plan import positive as number
+    from residency.commands.project import page_option
 
     parser.add_argument("x", metavar="X", nargs="?", help="an evaluation and a model")
     parser.add_argument("--core-hour", type=number, metavar="PRICE", help="price of a core-hour")
     parser.add_argument("--gpu-hour", type=number, metavar="PRICE", help="price of a GPU-hour")
     parser.add_argument("--kilowatt-hour", type=number, metavar="PRICE", help="price of energy")
-    parser.add_argument(
-        "--page", type=Path, metavar="FILE", help="write the report with a section on it"
-    )
+    page_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the table, or an evaluation's questions."""
     from residency import graph, took
-    from residency.commands.project import declared
-    from residency.files import write_file
-    from residency.section import Complaint
+    from residency.commands.project import declared, write_page
 
     stages = graph.stages(declared())
     if arguments.x:
@@ -54,11 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
             _tell([list(head), *lines])
     print("\n".join(took.notes(found)))
     if arguments.page:
-        try:
-            write_file(arguments.page, took.page(took.REPORT, found))
-        except (OSError, ValueError) as error:
-            raise Complaint(f"{arguments.page}: cannot be written ({error})") from None
-        print(f"wrote {arguments.page}", file=sys.stderr)
+        write_page(arguments.page, lambda: took.page(took.REPORT, found))
 
 
 def _tell(lines: list[list[str]]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from residency import prompts, times
-from residency.answers import Refused, Reply, Request, loads
+from residency.answers import Refused, Reply, Request, loads, object_of
 from residency.generation import Task, generate
 from residency.protocols import sitting as shared
 from residency.protocols.sitting import Sitting
@@ -64,13 +64,7 @@ def write(
 def _request(sitting: Sitting, text: Text, answers: Sequence[str], most: int) -> Request:
     schema: dict[str, Any] | None = None
     if answers:
-        answer = {"type": "string", "enum": list(answers)}
-        schema = {
-            "type": "object",
-            "properties": {"answer": answer},
-            "required": ["answer"],
-            "additionalProperties": False,
-        }
+        schema = object_of(answer={"type": "string", "enum": list(answers)})
         longest = max(len(json.dumps({"answer": each})) for each in answers)
         most = max(most, longest + SPACE)
     return Request(
