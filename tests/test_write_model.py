@@ -595,7 +595,7 @@ def test_a_build_writes_the_key_nowhere(
 
     with stub(echoing) as server:
         endpoint = {"url": server.url, "model": "m", "key": "SECRET_KEY", "price": PRICE}
-        endpoint |= {"format": "schema", "limit": "max_tokens"}
+        endpoint |= {"format": "schema", "limit": "max_tokens", "temperature": "told"}
         params = mine.params()
         params["models"]["teacher"] = {"endpoint": endpoint}
         params["questions"]["drills"] |= {"writer": WRITER, "checks": CHECKS}
