@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import tiny_model
 
 from residency import served
 from residency.adopt import HubWeights, LocalWeights, PackageWeights, adopt
@@ -24,13 +23,6 @@ SMOLLM2 = PackageWeights(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder)
-    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_train import LENGTH, LORA, TRAIN, blocks_of, changed, grown, trained
-from tiny import TEXT, tiny_model
+from tiny import TEXT
 
 from residency.files import read_json, read_rows
 from residency.gate import (
@@ -34,13 +34,6 @@ GATE = Gate(
     stop_if_general_loss_rises_by=None,
 )
 GENERAL = "Once upon a time there was a goat that ate a carpet, and nobody in the town minded."
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder)
-    return folder
 
 
 @pytest.fixture

@@ -421,7 +421,7 @@ def test_a_file_that_takes_too_long_or_too_much_is_given_up(
 def test_too_many_files_given_up_for_want_of_time_may_be_read_another_time(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "book", {"large.txt": LATEX, "small.txt": b"Small."})
     with pytest.raises(Setback, match=r"1 of 2 files .*\(1 timed out"):
-        ingested(source(folder, limits={"seconds": 0.5}, max_rejected=0), tmp_path / "out")
+        ingested(source(folder, limits={"seconds": 3.0}, max_rejected=0), tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TEXT, tiny_model
+from tiny import TEXT
 
 from residency.files import read_json, read_rows, write_rows
 from residency.fingerprint import fingerprint
@@ -21,13 +21,6 @@ from residency.section import Complaint
 LINES = TEXT.splitlines()
 MANY = [f"{line} No. {number}." for number in range(10) for line in LINES]
 STEMS = ("tokens", "positions", "loss", "bytes")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder)
-    return folder
 
 
 @pytest.fixture

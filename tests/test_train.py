@@ -54,13 +54,6 @@ LORA = Lora(rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "up_proj"], full=
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def documents(tiny: Path) -> list[list[int]]:
     from transformers import AutoTokenizer
 
