@@ -120,7 +120,9 @@ def test_bits_per_byte_are_those_of_each_document_alone(tiny: Path, pack: Path) 
             nats -= sum(chances[i - 1, ids[0, i]].item() for i in learned)
     expected = nats / math.log(2) / sample.bytes
     for size in 1, 2, 3:
-        measured = bits_per_byte(model_of(tiny), sample, device="cpu", at_a_time=size)
+        measured = bits_per_byte(
+            model_of(tiny), sample, precision="float32", device="cpu", at_a_time=size
+        )
         assert measured == pytest.approx(expected, rel=1e-5)
 
 
@@ -136,12 +138,31 @@ def test_flash_attention_is_told_where_the_documents_of_a_micro_batch_begin(pack
 
     given: list[dict[str, Any]] = []
     sample = sampled(pack / "held_out", 2)
-    measured = bits_per_byte(Model(), sample, device="cpu", at_a_time=2)
+    measured = bits_per_byte(Model(), sample, precision="float32", device="cpu", at_a_time=2)
     positions = np.concatenate([row[1] for row in sample.rows])
     starts = [*np.flatnonzero(positions == 0), 2 * LENGTH]
     assert [batch["cu_seq_lens_q"].tolist() for batch in given] == [starts]
     learned = sum(int(row[2].sum()) for row in sample.rows)
     assert measured == pytest.approx(learned * math.log2(400) / sample.bytes)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_model_that_nobody_wrapped_is_measured_in_the_declared_precision(
+    pack: Path, precision: str
+) -> None:
+    import torch
+
+    class Model(torch.nn.Module):
+        config = SimpleNamespace(_attn_implementation="sdpa")
+
+        def forward(self, **batch: Any) -> Any:
+            found.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+            return SimpleNamespace(logits=torch.zeros(int(batch["learned"].sum()), 400))
+
+    found: set[Any] = set()
+    sample = sampled(pack / "held_out", 2)
+    bits_per_byte(Model(), sample, precision=precision, device="cpu", at_a_time=2)
+    assert found == {torch.bfloat16 if precision == "bfloat16" else None}
 
 
 def test_the_sample_is_spread_over_the_blocks_and_counts_their_bytes(pack: Path) -> None:
@@ -178,7 +199,10 @@ def test_measuring_leaves_modes_gradients_and_random_numbers_alone(tiny: Path, p
     modes = [module.training for module in model.modules()]
     state = torch.get_rng_state()
     sample = sampled(pack / "held_out", 2)
-    one, two = (bits_per_byte(model, sample, device="cpu", at_a_time=1) for _ in range(2))
+    one, two = (
+        bits_per_byte(model, sample, precision="float32", device="cpu", at_a_time=1)
+        for _ in range(2)
+    )
     assert one == two
     assert torch.equal(torch.get_rng_state(), state)
     assert [module.training for module in model.modules()] == modes
@@ -193,7 +217,7 @@ def test_each_process_takes_its_share_in_equally_many_passes(
 
     sample = sampled(pack / "held_out", 4)
     model, passes, sums = model_of(tiny), [0] * ranks, []
-    alone = bits_per_byte(model, sample, device="cpu", at_a_time=1)
+    alone = bits_per_byte(model, sample, precision="float32", device="cpu", at_a_time=1)
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "get_world_size", lambda: ranks)
     monkeypatch.setattr(distributed, "all_reduce", sums.append)
@@ -202,7 +226,7 @@ def test_each_process_takes_its_share_in_equally_many_passes(
         count = model.register_forward_hook(
             lambda *_, rank=rank: passes.__setitem__(rank, passes[rank] + 1)
         )
-        bits_per_byte(model, sample, device="cpu", at_a_time=1)
+        bits_per_byte(model, sample, precision="float32", device="cpu", at_a_time=1)
         count.remove()
     assert passes == [2] * ranks
     assert sum(sums).item() / math.log(2) / sample.bytes == pytest.approx(alone, rel=1e-9)
@@ -284,7 +308,9 @@ def test_a_resumed_training_goes_on_with_the_rows_there_were(
 
     def run(steps: int, **resume: Any) -> list[dict[str, Any]]:
         model = AutoModelForCausalLM.from_pretrained(tiny)
-        watch = watching(Gate.model_validate(GATE.model_dump() | {"every": 0.25}), pack, None)
+        watch = watching(
+            Gate.model_validate(GATE.model_dump() | {"every": 0.25}), pack, None, "float32"
+        )
         arguments = TrainingArguments(
             output_dir=str(tmp_path / "work"),
             max_steps=8,

@@ -120,12 +120,20 @@ def in_old_pieces(sample: Sample, pieces: dict[str, list[int]], longest: int) ->
 
 
 def bits_per_byte(
-    model: Any, sample: Sample, *, device: Any, at_a_time: int, without: Sequence[int] = ()
+    model: Any,
+    sample: Sample,
+    *,
+    precision: str,
+    device: Any,
+    at_a_time: int,
+    without: Sequence[int] = (),
 ) -> float:
     """What is not known of each byte of a sample's learned text, in bits.
 
     `model`: one whose output layer sees only what is learned (train.only_where_learned);
-    `at_a_time`: blocks in one forward pass; `without`: tokens that the model may not choose.
+    `precision`: of the forward pass, bfloat16 by autocast; DeepSpeed would leave a model that is
+    called outside its engine in float32. `at_a_time`: blocks in one forward pass; `without`:
+    tokens that the model may not choose.
 
     Changes nothing: no gradient, no dropout, no random number. Where several processes train, all
     must call it: each takes its share of the blocks, in equally many passes, as ZeRO-3 needs.
@@ -137,6 +145,7 @@ def bits_per_byte(
     rank, ranks = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
     passes = math.ceil(math.ceil(len(sample.rows) / ranks) / at_a_time)
     mine = sample.rows[rank::ranks]
+    place = torch.device(device).type
     barred = torch.tensor(list(without), dtype=torch.long, device=device)
     nats = torch.zeros((), dtype=torch.float64, device=device)
     training = [module for module in model.modules() if module.training]
@@ -147,7 +156,8 @@ def bits_per_byte(
             batch = collate(rows or sample.rows[:1], flat=takes_flat(model))
             batch = {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
             labels = batch.pop("labels")
-            logits = model(**batch).logits.float()
+            with torch.autocast(place, torch.bfloat16, enabled=precision == "bfloat16"):
+                logits = model(**batch).logits.float()
             if without:
                 logits = logits.index_fill(-1, barred, -torch.inf)
             loss = torch.nn.functional.cross_entropy(
@@ -168,7 +178,7 @@ def moments(every: float, steps: int) -> set[int]:
     }
 
 
-def watching(gate: Gate, pack: Path, pieces: dict[str, list[int]] | None) -> Any:
+def watching(gate: Gate, pack: Path, pieces: dict[str, list[int]] | None, precision: str) -> Any:
     """A TrainerCallback that measures; its `rows` are what it found.
 
     `pieces`: the new pieces where the vocabulary is grown, each by the old ones it is made of. The
@@ -225,7 +235,12 @@ def watching(gate: Gate, pack: Path, pieces: dict[str, list[int]] | None) -> Any
             size = args.per_device_train_batch_size
             found = {
                 f"{text}_bits_per_byte": bits_per_byte(
-                    model, sample, device=args.device, at_a_time=size, without=without
+                    model,
+                    sample,
+                    precision=precision,
+                    device=args.device,
+                    at_a_time=size,
+                    without=without,
                 )
                 for text, sample in texts.items()
             }

@@ -160,7 +160,7 @@ def _trained(
     gate = None
     if train.gate:
         pieces = None if tokenizer is None else read_json(tokenizer / "pieces.json")
-        gate = watching(train.gate, pack, pieces)
+        gate = watching(train.gate, pack, pieces, train.precision)
     inputs = [parent, pack] if tokenizer is None else [parent, pack, tokenizer]
     state = checkpoints.work(pack.name, train, inputs)
     log = fit(model, train, blocks, state, [gate] if gate else [], stopping)
