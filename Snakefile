@@ -8,32 +8,8 @@ What is built stands in params.yaml; what a step is, in dvc.yaml; how and where 
 what it does, in src/residency/.
 """
 
-from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-from residency import declaration, devices, endpoint, freshness, graph, share, slurm
-from residency.job import COMPLAINTS, heed_complaints
-from residency.section import Complaint, nearest
-
-try:
-    UNPULLED = {}
-    DECLARATION = declaration.load(Path("params.yaml"), raw=False)
-    graph.check(DECLARATION)
-    STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
-    if workflow.is_main_process:
-        if "nodes" in config:
-            slurm.ready()
-        dry = workflow.output_settings.dryrun
-        UNPULLED = freshness.begin(dry, config.get("orphans") == "cancel" and not dry)
-    declaration.check_raw(DECLARATION, Path("params.yaml"))
-    if workflow.is_main_process:
-        freshness.align(list(STAGES.values()))
-        heed_complaints()
-    else:
-        slurm.pass_on()
-except Complaint as complaint:
-    raise WorkflowError(str(complaint))
+include: "rules/common.smk"
 
 
 wildcard_constraints:
@@ -52,7 +28,6 @@ rule eval:
         "build/report",
 
 
-include: "rules/common.smk"
 include: "rules/texts.smk"
 include: "rules/exams.smk"
 include: "rules/models.smk"

@@ -1,7 +1,36 @@
-"""What every rule is made of: needs(stage), build(stage), growing(amount), one_of(step).
+"""The declaration is read, and DVC is asked what is stale; then what every rule is made of.
+
+That is needs(stage), build(stage), growing(amount), one_of(step).
 
 Of a stage that jobs share: shares(stage), shares_of(stage), build_shared(stage).
 """
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from residency import declaration, devices, endpoint, freshness, graph, share, slurm
+from residency.job import COMPLAINTS, heed_complaints
+from residency.section import Complaint, nearest
+
+try:
+    UNPULLED = {}
+    DECLARATION = declaration.load(Path("params.yaml"), raw=False)
+    graph.check(DECLARATION)
+    STAGES = {stage.name: stage for stage in graph.stages(DECLARATION)}
+    if workflow.is_main_process:
+        if "nodes" in config:
+            slurm.ready()
+        dry = workflow.output_settings.dryrun
+        UNPULLED = freshness.begin(dry, config.get("orphans") == "cancel" and not dry)
+    declaration.check_raw(DECLARATION, Path("params.yaml"))
+    if workflow.is_main_process:
+        freshness.align(list(STAGES.values()))
+        heed_complaints()
+    else:
+        slurm.pass_on()
+except Complaint as complaint:
+    raise WorkflowError(str(complaint))
 
 
 def needs(stage):

@@ -122,6 +122,10 @@ def test_one_word_names_a_step_everywhere(step: str) -> None:
     assert f"\n| {step} | " in Path("README.md").read_text()
 
 
+def test_the_snakefile_is_a_contents_page() -> None:
+    assert len(Path("Snakefile").read_text().splitlines()) < 40
+
+
 def imported_by(*modules: str) -> set[str]:
     code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run(
